@@ -1,0 +1,145 @@
+"""Every error the system raises on purpose.
+
+CreditRiskError
+├── SettingsError                a setting is missing or makes no sense
+├── ContractError                data that breaks the contract
+│   ├── HeaderError              a file's columns are not the contract's
+│   └── NoInputError             nothing has landed for the date asked for
+├── StorageError
+│   ├── ObjectMissing            no object of that name
+│   └── ObjectExists             the name is taken, and nothing is ever overwritten
+├── SnapshotError
+│   ├── SnapshotMissing          no committed snapshot of that id or date
+│   ├── SnapshotDamaged          what was read is not what the manifest says
+│   └── SnapshotNotPassed        the quality gate refused it, or has not judged it yet
+├── QualityGateFailed            a check of the quality gate failed
+├── StoreError
+│   ├── StoreUnavailable         Postgres is down, or slower than the time limit
+│   ├── NothingPublished         no snapshot has been published yet
+│   ├── CustomerUnknown          the published snapshot has no such customer
+│   └── OlderThanServed          a snapshot older than the one being served
+├── RegistryError
+│   ├── VersionMissing           no committed model version of that name
+│   ├── VersionDamaged           a file is not the one the manifest was written for
+│   ├── VersionRefused           the model gate refused it
+│   ├── ContractMismatch         made for another feature contract
+│   └── LibraryMismatch          pickled by another release of a library
+└── ReleaseError
+    ├── NothingReleased          there is no release record yet
+    ├── ReleaseConflict          somebody else wrote the next record first
+    └── NothingToRollBackTo      no earlier version has served
+
+The message of each is one line that says what is wrong and what to do.
+"""
+
+
+class CreditRiskError(Exception):
+    """The root: catching it catches what the system raises on purpose and nothing else."""
+
+
+class SettingsError(CreditRiskError):
+    """A setting is missing or makes no sense."""
+
+
+class ContractError(CreditRiskError):
+    """Data that breaks the contract."""
+
+
+class HeaderError(ContractError):
+    """A file's columns are not the contract's; the message lists every one."""
+
+
+class NoInputError(ContractError):
+    """Nothing has landed for the date asked for."""
+
+
+class StorageError(CreditRiskError):
+    """The lake or the registry could not be read or written."""
+
+
+class ObjectMissing(StorageError):
+    """No object of that name."""
+
+
+class ObjectExists(StorageError):
+    """The name is taken, and nothing is ever overwritten."""
+
+
+class SnapshotError(CreditRiskError):
+    """A feature snapshot cannot be used."""
+
+
+class SnapshotMissing(SnapshotError):
+    """No committed snapshot of that id or date."""
+
+
+class SnapshotDamaged(SnapshotError):
+    """What was read is not what the snapshot's manifest says."""
+
+
+class SnapshotNotPassed(SnapshotError):
+    """The quality gate refused the snapshot, or has not judged it yet."""
+
+
+class QualityGateFailed(CreditRiskError):
+    """A check of the quality gate failed; the message lists every failed check."""
+
+
+class StoreError(CreditRiskError):
+    """The online store cannot answer."""
+
+
+class StoreUnavailable(StoreError):
+    """Postgres is down, or slower than the time limit."""
+
+
+class NothingPublished(StoreError):
+    """No snapshot has been published yet."""
+
+
+class CustomerUnknown(StoreError):
+    """The published snapshot has no such customer."""
+
+
+class OlderThanServed(StoreError):
+    """The snapshot is older than the one being served."""
+
+
+class RegistryError(CreditRiskError):
+    """A model version cannot be used."""
+
+
+class VersionMissing(RegistryError):
+    """No committed model version of that name."""
+
+
+class VersionDamaged(RegistryError):
+    """A file of the version is not the one its manifest was written for."""
+
+
+class VersionRefused(RegistryError):
+    """The model gate refused the version."""
+
+
+class ContractMismatch(RegistryError):
+    """The version was made for another feature contract."""
+
+
+class LibraryMismatch(RegistryError):
+    """The version was pickled by another release of a library."""
+
+
+class ReleaseError(CreditRiskError):
+    """A release cannot be made."""
+
+
+class NothingReleased(ReleaseError):
+    """There is no release record yet."""
+
+
+class ReleaseConflict(ReleaseError):
+    """Somebody else wrote the next release record first."""
+
+
+class NothingToRollBackTo(ReleaseError):
+    """No earlier version has served."""

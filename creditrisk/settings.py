@@ -1,0 +1,174 @@
+"""Settings: one frozen value, built at an entry point and passed on.
+
+Each field is the environment variable ``CREDITRISK_<FIELD>`` (nested limits with a double
+underscore: ``CREDITRISK_QUALITY__QUARANTINED_SHARE_FAIL``). What the environment does not say is
+read from ``var/creditrisk.env``, which the local stack writes; then the defaults below hold.
+"""
+
+import os
+from pathlib import Path
+from typing import Annotated, Any
+from urllib.parse import quote
+from zoneinfo import ZoneInfo
+
+from pydantic import AliasChoices, BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from creditrisk.errors import SettingsError
+
+PROJECT_ROOT = Path(__file__).resolve().parent.parent
+ENV_PREFIX = "CREDITRISK_"
+
+Share = Annotated[float, Field(ge=0.0, le=1.0)]
+Port = Annotated[int, Field(ge=1, le=65535)]
+
+
+class QualityLimits(BaseModel):
+    """Limits of the snapshot quality gate; a value beyond ``…_warn`` warns, beyond ``…_fail`` stops the run."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    quarantined_share_warn: Share = 0.01
+    quarantined_share_fail: Share = 0.05
+    row_count_change_warn: Share = 0.20
+    """Share by which loans or customers may shrink or grow against the snapshot published before."""
+    row_count_change_fail: Share = 0.50
+    null_share_change_warn: Share = 0.05
+    null_share_change_fail: Share = 0.20
+    out_of_bounds_share_warn: Share = 0.0
+    out_of_bounds_share_fail: Share = 0.001
+    population_stability_index_warn: float = Field(0.10, ge=0.0)
+    population_stability_index_fail: float = Field(0.25, ge=0.0)
+    newest_loan_age_days_warn: int = Field(3, ge=0)
+    newest_loan_age_days_fail: int = Field(30, ge=0)
+
+
+class ModelGateLimits(BaseModel):
+    """Limits a candidate model is judged by; a check fails only when its interval lies wholly beyond."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    roc_auc_floor: Share = 0.53
+    roc_auc_leak: Share = 0.90
+    champion_margin: Share = 0.02
+    """How much worse than the champion's ROC AUC, on the same rows, a candidate may be."""
+    calibration_error_ceiling: Share = 0.05
+    group_roc_auc_floor: Share = 0.50
+    group_smallest_positives: int = Field(200, ge=1)
+
+
+class Settings(BaseSettings):
+    """Everything that differs from one deployment to the next."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=ENV_PREFIX,
+        env_nested_delimiter="__",
+        frozen=True,
+        extra="ignore",
+        hide_input_in_errors=True,
+    )
+
+    var_dir: Path = PROJECT_ROOT / "var"
+    """The folder of everything written at run time on this machine."""
+    market: str = Field("mx", pattern=r"^[a-z][a-z0-9_]{0,15}$")
+    """Part of every lake prefix and schema name."""
+    time_zone: str = "UTC"
+    """IANA name; the nightly run's date is the day before its logical date here."""
+
+    lake_url: str = ""
+    """``file://`` or ``s3://`` URL; empty means ``lake`` under ``var_dir``."""
+    registry_url: str = ""
+    """``file://`` or ``s3://`` URL; empty means ``registry`` under ``var_dir``."""
+    publisher_database_url: SecretStr | None = None
+    service_database_url: SecretStr | None = None
+    reader_database_url: SecretStr | None = None
+    mlflow_tracking_uri: str = Field(
+        "", validation_alias=AliasChoices("MLFLOW_TRACKING_URI", "CREDITRISK_MLFLOW_TRACKING_URI")
+    )
+    """Empty means an SQLite file under ``var_dir``."""
+
+    nightly_schedule: str = "0 2 * * *"
+    training_schedule: str = "0 4 1 * *"
+    """Cron expressions, in ``time_zone``; an empty one switches the schedule off."""
+    spark_master: str = "local[*]"
+    spark_driver_memory: str = "1g"
+    spark_jvm_options: str = ""
+    """Extra options of the driver's JVM, such as a class-data archive."""
+
+    bind_host: str = "127.0.0.1"
+    api_port: Port = 8000
+    airflow_port: Port = 8080
+    mlflow_port: Port = 5000
+    postgres_port: Port = 5442
+
+    decline_share: Share = 0.10
+    """The share of applicants to decline; the threshold is set by it, on validation rows."""
+    quality: QualityLimits = QualityLimits()
+    model_gate: ModelGateLimits = ModelGateLimits()
+
+    store_timeout_seconds: float = Field(0.5, gt=0)
+    store_pool_size: int = Field(8, ge=1)
+    request_body_limit_bytes: int = Field(16_384, ge=256)
+
+    @field_validator("time_zone")
+    @classmethod
+    def _is_a_time_zone(cls, value: str) -> str:
+        try:
+            ZoneInfo(value)
+        except (KeyError, ValueError, OSError):
+            raise ValueError("not an IANA time zone name, such as America/Mexico_City") from None
+        return value
+
+    @field_validator("lake_url", "registry_url")
+    @classmethod
+    def _is_a_known_url(cls, value: str) -> str:
+        if value and not value.startswith(("file:///", "s3://")):
+            raise ValueError("neither a file:/// nor an s3:// URL")
+        return value.rstrip("/")
+
+    @property
+    def zone(self) -> ZoneInfo:
+        """The market's time zone."""
+        return ZoneInfo(self.time_zone)
+
+    @property
+    def lake_root(self) -> str:
+        """URL of this market's part of the lake, without a trailing slash."""
+        return f"{self.lake_url or file_url(self.var_dir / 'lake')}/{self.market}"
+
+    @property
+    def registry_root(self) -> str:
+        """URL of this market's part of the model registry, without a trailing slash."""
+        return f"{self.registry_url or file_url(self.var_dir / 'registry')}/{self.market}"
+
+    @property
+    def mlflow_uri(self) -> str:
+        """Where MLflow runs are kept."""
+        return self.mlflow_tracking_uri or f"sqlite:///{self.var_dir / 'mlflow' / 'mlflow.db'}"
+
+    @property
+    def database_schema(self) -> str:
+        """The market's Postgres schema."""
+        return f"creditrisk_{self.market}"
+
+
+def file_url(path: Path) -> str:
+    """``file://`` URL of a local path, escaped as RFC 8089 says."""
+    return "file://" + quote(str(path.absolute()))
+
+
+def load_settings(**overrides: Any) -> Settings:
+    """Settings from the environment, then ``creditrisk.env`` in the folder for run-time files, then defaults.
+
+    Raises:
+        SettingsError: a value breaks its rule; the message names each variable and its rule.
+    """
+    var_dir = Path(overrides.get("var_dir") or os.environ.get(f"{ENV_PREFIX}VAR_DIR") or PROJECT_ROOT / "var")
+    try:
+        return Settings(_env_file=var_dir / "creditrisk.env", **{**overrides, "var_dir": var_dir})
+    except ValidationError as error:
+        problems = "; ".join(
+            f"{ENV_PREFIX}{'__'.join(str(part) for part in problem['loc']).upper()}: {problem['msg']}"
+            for problem in error.errors(include_input=False, include_url=False)
+        )
+        raise SettingsError(problems) from None

@@ -1,0 +1,145 @@
+"""Access to the lake and the registry: ``file://`` and ``s3://`` URLs behind one small interface.
+
+Objects are created, read, listed and, where half-done work is cleaned up, removed. They are never
+overwritten: :meth:`Storage.create` is atomic on disk and on S3, one of any number of racing
+writers wins.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+import obstore
+from obstore.exceptions import AlreadyExistsError, BaseError, NotFoundError, PreconditionError
+from obstore.store import LocalStore, S3Store
+
+from creditrisk.errors import ObjectExists, ObjectMissing, StorageError
+from creditrisk.settings import file_url
+
+
+class Storage:
+    """A folder of objects, named by URL. Keys are relative, with forward slashes."""
+
+    def __init__(self, url: str) -> None:
+        """Open ``url``; a local folder is made when something is first written.
+
+        S3 credentials, region and endpoint come from the usual ``AWS_*`` environment.
+
+        Raises:
+            StorageError: the URL is neither ``file:///…`` nor ``s3://bucket/…``.
+        """
+        self.url = url.rstrip("/")
+        parts = urlsplit(self.url)
+        self.local_root: Path | None = None
+        self._store: Any
+        if parts.scheme == "file" and not parts.netloc:
+            self.local_root = Path(unquote(parts.path))
+            self._store = LocalStore()
+            self._prefix = str(self.local_root).strip("/")
+        elif parts.scheme == "s3" and parts.netloc:
+            self._store = S3Store(parts.netloc, client_options={"timeout": "60s"})
+            self._prefix = parts.path.strip("/")
+        else:
+            raise StorageError(f"{url}: not a file:///folder or s3://bucket/folder URL")
+
+    def __repr__(self) -> str:
+        return f"Storage({self.url!r})"
+
+    def url_of(self, key: str) -> str:
+        """The URL of an object or folder below this one."""
+        return file_url(self.local_root / key) if self.local_root else f"{self.url}/{key}"
+
+    def read(self, key: str) -> bytes:
+        """The whole object.
+
+        Raises:
+            ObjectMissing: there is none of that name.
+        """
+        with self._translated(key):
+            return bytes(obstore.get(self._store, self._path(key)).bytes())
+
+    def exists(self, key: str) -> bool:
+        """Whether there is an object of that name: one request, no listing."""
+        try:
+            with self._translated(key):
+                obstore.head(self._store, self._path(key))
+        except ObjectMissing:
+            return False
+        return True
+
+    def create(self, key: str, content: bytes | Path) -> None:
+        """Write an object that must not exist yet, from bytes or from a local file.
+
+        Raises:
+            ObjectExists: the name is taken; what is there stays as it is.
+        """
+        with self._translated(key):
+            obstore.put(self._store, self._path(key), content, mode="create")
+
+    def download(self, key: str, target: Path) -> None:
+        """Write the object to a local file, in bounded memory.
+
+        Raises:
+            ObjectMissing: there is none of that name.
+        """
+        with self._translated(key), target.open("wb") as file:
+            for chunk in obstore.get(self._store, self._path(key)).stream():
+                file.write(chunk)
+
+    def keys(self, prefix: str = "") -> list[str]:
+        """Keys of all objects below a folder, however deep, sorted."""
+        with self._translated(prefix):
+            found = [
+                self._relative(meta["path"])
+                for batch in obstore.list(self._store, prefix=self._path(prefix))
+                for meta in batch
+            ]
+        return sorted(found)
+
+    def folders(self, prefix: str = "") -> list[str]:
+        """Names of the folders directly below a folder, sorted."""
+        with self._translated(prefix):
+            listing = obstore.list_with_delimiter(self._store, prefix=self._path(prefix))
+        return sorted(path.rstrip("/").rsplit("/", 1)[-1] for path in listing["common_prefixes"])
+
+    def names(self, prefix: str = "") -> list[str]:
+        """Names of the objects directly in a folder, sorted."""
+        with self._translated(prefix):
+            listing = obstore.list_with_delimiter(self._store, prefix=self._path(prefix))
+        return sorted(meta["path"].rsplit("/", 1)[-1] for meta in listing["objects"])
+
+    def remove_unfinished(self, prefix: str) -> None:
+        """Remove a folder that nothing names yet: the leavings of work that was interrupted."""
+        keys = self.keys(prefix)
+        if keys:
+            with self._translated(prefix):
+                obstore.delete(self._store, [self._path(key) for key in keys])
+
+    def _path(self, key: str) -> str:
+        return "/".join(part for part in (self._prefix, key.strip("/")) if part)
+
+    def _relative(self, path: str) -> str:
+        return path[len(self._prefix) :].lstrip("/") if self._prefix else path
+
+    @contextmanager
+    def _translated(self, key: str) -> Iterator[None]:
+        try:
+            yield
+        except (FileNotFoundError, NotFoundError):
+            raise ObjectMissing(f"{self.url_of(key)}: no such object") from None
+        except (AlreadyExistsError, PreconditionError):
+            raise ObjectExists(f"{self.url_of(key)}: exists already, and nothing is overwritten") from None
+        except BaseError as error:
+            raise StorageError(f"{self.url_of(key)}: {str(error).splitlines()[0]}") from error
+
+
+def spark_path(url: str) -> str:
+    """What Spark reads for a lake URL: a plain path for ``file://`` (Hadoop does not unescape), ``s3a://`` for S3."""
+    parts = urlsplit(url)
+    if parts.scheme == "file":
+        return "file:" + unquote(parts.path)
+    if parts.scheme == "s3":
+        return f"s3a://{parts.netloc}{parts.path}"
+    raise StorageError(f"{url}: not a file:///folder or s3://bucket/folder URL")

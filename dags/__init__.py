@@ -1,0 +1,1 @@
+"""When each part runs, and where an operator looks."""

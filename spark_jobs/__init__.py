@@ -1,0 +1,1 @@
+"""The Spark job that turns landed loans into a feature snapshot."""

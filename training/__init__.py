@@ -1,0 +1,1 @@
+"""Training: a snapshot in, a judged and registered model version out."""
