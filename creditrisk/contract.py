@@ -223,6 +223,32 @@ COLUMN_ROLES: dict[str, Role] = {
 TRAINING_SET_COLUMNS: tuple[str, ...] = ("loan_id", "id", "loan_date", *FEATURE_NAMES, "status")
 """The header of ``features.csv``."""
 
+CUSTOMER_COLUMNS: tuple[str, ...] = (
+    "id",
+    "loan_id",
+    "loan_date",
+    *FEATURE_NAMES,
+    "birthday",
+    "job_start_date",
+    "loan_count",
+    "amount_sum_micros",
+    "loan_count_before_newest_day",
+    "amount_sum_micros_before_newest_day",
+)
+"""A customer's online row, in ``customers/*.parquet`` and in Postgres: ``loan_id`` and ``loan_date`` are of
+the newest loan, the features as of the snapshot's date, the rest is a ``features.CustomerHistory``."""
+
+CUSTOMER_DIGEST_COLUMNS: tuple[str, ...] = tuple(
+    name for name in CUSTOMER_COLUMNS if name != "avg_amount_loans_previous"
+)
+"""What the customers' digest is taken over. The mean follows from the last two columns, and is left out
+because Spark, Postgres and Python each write a float in their own way.
+
+The digest is ``"<rows>:<sum>"``: each row's columns as text (dates as YYYY-MM-DD, empty where missing)
+joined by ``|``, the first 15 hex digits of its MD5 read as a number, summed over all rows. Spark and
+Postgres both compute it, in any order, in one pass.
+"""
+
 
 @cache
 def contract_fingerprint() -> str:
