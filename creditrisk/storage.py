@@ -39,7 +39,7 @@ class Storage:
             self._store = LocalStore()
             self._prefix = str(self.local_root).strip("/")
         elif parts.scheme == "s3" and parts.netloc:
-            self._store = S3Store(parts.netloc, client_options={"timeout": "60s"})
+            self._store = S3Store(parts.netloc)
             self._prefix = parts.path.strip("/")
         else:
             raise StorageError(f"{url}: not a file:///folder or s3://bucket/folder URL")
@@ -84,9 +84,11 @@ class Storage:
         Raises:
             ObjectMissing: there is none of that name.
         """
-        with self._translated(key), target.open("wb") as file:
-            for chunk in obstore.get(self._store, self._path(key)).stream():
-                file.write(chunk)
+        with self._translated(key):
+            found = obstore.get(self._store, self._path(key))
+            with target.open("wb") as file:
+                for chunk in found.stream():
+                    file.write(chunk)
 
     def keys(self, prefix: str = "") -> list[str]:
         """Keys of all objects below a folder, however deep, sorted."""
