@@ -23,7 +23,8 @@ CreditRiskError
 │   ├── VersionDamaged           a file is not the one the manifest was written for
 │   ├── VersionRefused           the model gate refused it
 │   ├── ContractMismatch         made for another feature contract
-│   └── LibraryMismatch          pickled by another release of a library
+│   ├── LibraryMismatch          pickled by another release of a library
+│   └── VersionUnservable        the service cannot score it, or not as the model itself does
 └── ReleaseError
     ├── NothingReleased          there is no release record yet
     ├── ReleaseConflict          somebody else wrote the next record first
@@ -127,6 +128,10 @@ class ContractMismatch(RegistryError):
 
 class LibraryMismatch(RegistryError):
     """The version was pickled by another release of a library."""
+
+
+class VersionUnservable(RegistryError):
+    """The service cannot score the version, or does not score it as the model itself does."""
 
 
 class ReleaseError(CreditRiskError):
