@@ -125,7 +125,7 @@ def flatten(model: Any) -> FlatModel:
         trees = [_forest_tree(tree.tree_) for tree in estimator.estimators_]
         divisor = float(len(trees))
     elif kind == "HistGradientBoostingClassifier":
-        trees = [_constant_tree(estimator._baseline_prediction), *_boosting_trees(estimator)]
+        trees = list(_boosting_trees(estimator))
         divisor = 1.0
     else:
         raise VersionUnservable(f"model: a {kind} is neither a random forest nor histogram boosting")
@@ -202,7 +202,8 @@ def _calibration_of(model: Any) -> tuple[Any, float, float]:
     )
     frozen = folds[0].estimator
     _require(
-        type(frozen).__name__ == "FrozenEstimator", f"it wraps a {type(frozen).__name__}, not a FrozenEstimator"
+        type(frozen).__name__ == "FrozenEstimator",
+        f"it wraps a {type(frozen).__name__}, not a FrozenEstimator",
     )
     return frozen.estimator, float(calibrators[0].a_), float(calibrators[0].b_)
 
@@ -222,7 +223,10 @@ def _forest_tree(tree: Any) -> _Tree:
 
 
 def _boosting_trees(estimator: Any) -> Iterator[_Tree]:
-    for iteration in estimator._predictors:
+    """What boosting starts from, as a tree of one leaf so that it is summed first, then its trees."""
+    # Private, but their only home; the lock and the registry pin the release, and a load is verified.
+    yield _constant_tree(estimator._baseline_prediction)  # noqa: SLF001
+    for iteration in estimator._predictors:  # noqa: SLF001
         _require(len(iteration) == 1, f"{len(iteration)} trees an iteration, not one")
         nodes = iteration[0].nodes
         _require(not nodes["is_categorical"].any(), "it splits on categories")
@@ -239,7 +243,6 @@ def _boosting_trees(estimator: Any) -> Iterator[_Tree]:
 
 
 def _constant_tree(value: Any) -> _Tree:
-    """A single leaf: what boosting starts from, so that it is summed first."""
     none = np.zeros(1, dtype=np.intp)
     leaf = np.ones(1, dtype=bool)
     constant = np.asarray(value, dtype=np.float64).reshape(1)
