@@ -1,0 +1,58 @@
+"""
+### Promote a model
+
+Puts a registered version into service: one new release record, with your name and your reason. The prediction
+service takes it up within seconds, without a restart. Promoting the version that serves already changes nothing.
+
+| task | what it does |
+|---|---|
+| `check` | refuses a version that is missing, damaged, refused by its gate or made for other features, and lists those that would do |
+| `promote` | writes the release record; if somebody else was faster, it says so |
+"""
+
+from datetime import timedelta
+from typing import Any
+
+from airflow.sdk import DAG, Param, task
+
+from plugins.assets import RELEASES
+from plugins.defaults import DEFAULT_ARGS
+
+with DAG(
+    dag_id="promote_model",
+    description="Put a model version into service",
+    doc_md=__doc__,
+    schedule=None,
+    catchup=False,
+    max_active_runs=1,
+    dagrun_timeout=timedelta(hours=1),
+    default_args=DEFAULT_ARGS,
+    tags=["model", "release"],
+    params={
+        "version": Param(
+            type="string",
+            pattern=r"^\s*\d{4}-\d{2}-\d{2}-[0-9a-f]{10}\s*$",
+            title="Version",
+            description="As train_model's register task returned it, such as 2020-12-31-0a1b2c3d4e.",
+        ),
+        "reason": Param(
+            type="string", minLength=5, pattern=r"\S", title="Why", description="Kept in the release record."
+        ),
+    },
+):
+
+    @task
+    def check(*, params: Any = None) -> str:
+        from plugins.model_tasks import require_promotable
+
+        return require_promotable(params["version"].strip())
+
+    @task(outlets=[RELEASES])
+    def promote(version: str, *, params: Any = None, dag_run: Any = None, outlet_events: Any = None) -> int:
+        from plugins.model_tasks import promote
+
+        release = promote(version, by=dag_run.triggering_user_name, reason=params["reason"])
+        outlet_events[RELEASES].extra = {"number": release.number, "champion": release.champion}
+        return int(release.number)
+
+    promote(check())

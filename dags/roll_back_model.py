@@ -1,0 +1,51 @@
+"""
+### Roll back to an earlier model
+
+Puts a version that has served before back into service: one new release record, with your name and your
+reason. Leave *Version* empty for the champion before the present one. The prediction service takes it up within
+seconds, without a restart; nothing is deleted, so a rollback can itself be undone by `promote_model`.
+"""
+
+from datetime import timedelta
+from typing import Any
+
+from airflow.sdk import DAG, Param, task
+
+from plugins.assets import RELEASES
+from plugins.defaults import DEFAULT_ARGS
+
+with DAG(
+    dag_id="roll_back_model",
+    description="Put an earlier model version back into service",
+    doc_md=__doc__,
+    schedule=None,
+    catchup=False,
+    max_active_runs=1,
+    dagrun_timeout=timedelta(hours=1),
+    default_args=DEFAULT_ARGS,
+    tags=["model", "release"],
+    params={
+        "to": Param(
+            None,
+            type=["null", "string"],
+            pattern=r"^\s*\d{4}-\d{2}-\d{2}-[0-9a-f]{10}\s*$",
+            title="Version",
+            description="The version to go back to; empty: the champion before the present one.",
+        ),
+        "reason": Param(
+            type="string", minLength=5, pattern=r"\S", title="Why", description="Kept in the release record."
+        ),
+    },
+):
+
+    @task(outlets=[RELEASES], retries=1)
+    def roll_back(*, params: Any = None, dag_run: Any = None, outlet_events: Any = None) -> int:
+        from plugins.model_tasks import roll_back
+
+        release = roll_back(
+            to=(params["to"] or "").strip() or None, by=dag_run.triggering_user_name, reason=params["reason"]
+        )
+        outlet_events[RELEASES].extra = {"number": release.number, "champion": release.champion}
+        return int(release.number)
+
+    roll_back()

@@ -1,0 +1,124 @@
+"""Services as processes of this machine: started in a session of their own, stopped with all their children."""
+
+import os
+import signal
+import socket
+import subprocess
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+from local.progress import StackError
+
+_STOP_SECONDS = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """A long-running process, its files under the folder for run-time files."""
+
+    name: str
+    run_dir: Path
+    log_dir: Path
+
+    @property
+    def log(self) -> Path:
+        """Where its output goes."""
+        return self.log_dir / f"{self.name}.log"
+
+    @property
+    def _pid_file(self) -> Path:
+        return self.run_dir / f"{self.name}.pid"
+
+    def process(self) -> psutil.Process | None:
+        """The process started last, if it is still that process and alive."""
+        try:
+            pid, created = self._pid_file.read_text().split()
+            process = psutil.Process(int(pid))
+            alive = process.status() != psutil.STATUS_ZOMBIE
+            if (
+                alive and abs(process.create_time() - float(created)) < 1
+            ):  # else the number is another's by now
+                return process
+        except (OSError, ValueError, psutil.NoSuchProcess):
+            pass
+        return None
+
+    def start(self, command: Sequence[str], environment: Mapping[str, str], folder: Path) -> None:
+        """Start it, unless it runs already."""
+        if self.process():
+            return
+        self.run_dir.mkdir(parents=True, exist_ok=True)
+        self.log_dir.mkdir(parents=True, exist_ok=True)
+        with self.log.open("ab") as log:
+            started = subprocess.Popen(
+                command,
+                env=dict(environment),
+                cwd=folder,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        created = psutil.Process(started.pid).create_time()
+        self._pid_file.write_text(f"{started.pid} {created}\n")
+
+    def stop(self) -> bool:
+        """End it and everything that it started; whether there was anything to end."""
+        process = self.process()
+        family = [process, *_family(process)] if process else []
+        _signal(family[:1], signal.SIGTERM)
+        _, alive = psutil.wait_procs(family[:1], timeout=_STOP_SECONDS)
+        left = [member for member in family if member.is_running()]
+        _signal(left, signal.SIGTERM)
+        _, alive = psutil.wait_procs(left, timeout=_STOP_SECONDS)
+        _signal(alive, signal.SIGKILL)
+        psutil.wait_procs(alive, timeout=_STOP_SECONDS)
+        self._pid_file.unlink(missing_ok=True)
+        return bool(family)
+
+    def last_lines(self, count: int = 15) -> str:
+        """The end of its log."""
+        try:
+            return "\n".join(self.log.read_text(errors="replace").splitlines()[-count:])
+        except OSError:
+            return ""
+
+
+def _family(leader: psutil.Process) -> list[psutil.Process]:
+    """All descendants, and what is in the leader's session though its parent is gone."""
+    members = {child.pid: child for child in leader.children(recursive=True)}
+    for process in psutil.process_iter():
+        try:
+            if process.pid != leader.pid and os.getsid(process.pid) == leader.pid:
+                members[process.pid] = process
+        except (ProcessLookupError, PermissionError, psutil.NoSuchProcess):
+            continue
+    return list(members.values())
+
+
+def _signal(processes: Sequence[psutil.Process], number: int) -> None:
+    for process in processes:
+        try:
+            process.send_signal(number)
+        except psutil.NoSuchProcess:
+            continue
+
+
+def require_free_port(host: str, port: int, service: str, setting: str) -> None:
+    """Raise in one clear line where a port is taken.
+
+    Raises:
+        StackError: something listens on it.
+    """
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError:
+            raise StackError(
+                f"port {port} on {host} is taken, and {service} needs one: "
+                f"stop what listens there, or set {setting} to a free port"
+            ) from None

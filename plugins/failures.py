@@ -1,0 +1,29 @@
+"""How our errors end a task: at once with one plain line, or with another try."""
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from airflow.sdk.exceptions import AirflowFailException
+
+logger = logging.getLogger(__name__)
+
+
+@contextmanager
+def told_plainly() -> Iterator[None]:
+    """End the task without retries on an error that another try cannot mend, its message the log's last word.
+
+    A store or a lake that cannot be reached is left to the task's retries.
+
+    Raises:
+        AirflowFailException: in place of any other :class:`creditrisk.errors.CreditRiskError`.
+    """
+    from creditrisk.errors import CreditRiskError, StorageError, StoreUnavailable
+
+    try:
+        yield
+    except (StorageError, StoreUnavailable):
+        raise
+    except CreditRiskError as error:
+        logger.error("%s", error)  # no traceback: it would bury the operator's line
+        raise AirflowFailException(str(error)) from None

@@ -1,0 +1,46 @@
+"""What the tasks of ``refresh_features`` do: one call each, and a log that ends in words."""
+
+import logging
+
+from airflow.sdk.exceptions import AirflowSkipException
+
+from creditrisk.settings import load_settings
+from plugins.failures import told_plainly
+
+logger = logging.getLogger(__name__)
+
+
+def judge(snapshot: str) -> str:
+    """Judge a snapshot and return its id.
+
+    Raises:
+        AirflowFailException: a check failed; the log lists every one.
+    """
+    from creditrisk.refresh import judge_snapshot
+
+    with told_plainly():
+        report = judge_snapshot(load_settings(), snapshot)
+    for check in report.checks:
+        logger.info("%-10s  %s", check.verdict, check.sentence)
+    logger.info("Snapshot %s: the quality gate says %s.", snapshot, report.verdict)
+    return snapshot
+
+
+def publish(snapshot: str, *, publish_older: bool) -> str:
+    """Serve a snapshot and return its id.
+
+    Raises:
+        AirflowSkipException: a newer one is being served, and this one was not asked for in spite of that.
+    """
+    from creditrisk.refresh import publish_snapshot
+
+    from creditrisk.errors import OlderThanServed
+
+    with told_plainly():
+        try:
+            publication = publish_snapshot(load_settings(), snapshot, publish_older=publish_older)
+        except OlderThanServed as older:
+            logger.warning("Not published: %s", older)
+            raise AirflowSkipException(str(older)) from None
+    logger.info("%s", publication.sentence)
+    return snapshot

@@ -1,0 +1,95 @@
+"""The feature job as a task."""
+
+from collections.abc import Sequence
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import psutil
+from airflow.providers.apache.spark.operators.spark_submit import SparkSubmitOperator
+
+from creditrisk.settings import PROJECT_ROOT, Settings, load_settings
+from plugins.failures import told_plainly
+from plugins.run_date import run_date
+
+JOB: Path = PROJECT_ROOT / "spark_jobs" / "build_features.py"
+CONNECTION = "spark_default"
+
+
+class BuildFeatures(SparkSubmitOperator):
+    """Builds the snapshot of the run's date by ``spark-submit`` and returns its id.
+
+    Ends with the whole process tree: the provider's own ``on_kill`` ends the JVM alone, and the Python driver
+    below it would go on writing.
+    """
+
+    template_fields: Sequence[str] = ()  # nothing is templated: the date comes from the run itself
+
+    def __init__(self, **arguments: Any) -> None:
+        super().__init__(application=str(JOB), conn_id=CONNECTION, **arguments)
+
+    def execute(self, context: Any) -> str:
+        """Run the job for the run's date; the log ends with what became of the rows, in words.
+
+        Raises:
+            AirflowFailException: the Spark connection is missing, or the job committed nothing.
+        """
+        from airflow.sdk import BaseHook
+
+        BaseHook.get_connection(
+            CONNECTION
+        )  # where it is missing, the provider would submit to YARN in silence
+        settings = load_settings()
+        run = context["dag_run"]
+        as_of = run_date(context["params"]["as_of"], run.logical_date, run.run_after, settings.zone)
+        self.prepare(settings, as_of, context["params"]["landed_until"])
+        super().execute(context)
+        return self.report(settings, as_of)
+
+    def prepare(self, settings: Settings, as_of: date, landed_until: str | None) -> None:
+        """Set what spark-submit is called with."""
+        from spark_jobs.configuration import spark_conf
+
+        self.name = f"features {settings.market} {as_of}"
+        self.conf = spark_conf(settings)
+        self.application_args = [
+            f"--as-of={as_of}",
+            f"--lake={settings.lake_url or settings.lake_root.rpartition('/')[0]}",
+            f"--market={settings.market}",
+        ]
+        if landed_until:
+            self.application_args.append(f"--landed-until={landed_until}")
+
+    def report(self, settings: Settings, as_of: date) -> str:
+        """Log what the committed snapshot holds, and return its id."""
+        from creditrisk.errors import SnapshotMissing
+        from creditrisk.snapshots import SnapshotCatalog
+        from creditrisk.storage import Storage
+
+        with told_plainly():
+            catalog = SnapshotCatalog(Storage(settings.lake_root))
+            snapshot = catalog.current(as_of)
+            if snapshot is None:
+                raise SnapshotMissing(f"the job ended well, but there is no snapshot in force for {as_of}")
+            counts = catalog.manifest(snapshot).counts
+        self.log.info(
+            "Snapshot %s is in force for %s: %s loans of %s customers.",
+            snapshot, as_of, f"{counts.loans:,}", f"{counts.customers:,}",
+        )  # fmt: skip
+        return str(snapshot)
+
+    def on_kill(self) -> None:
+        """End spark-submit and everything below it."""
+        submitted = getattr(self._hook, "_submit_sp", None)
+        children: list[psutil.Process] = []
+        if submitted is not None and submitted.poll() is None:
+            try:
+                children = psutil.Process(submitted.pid).children(recursive=True)
+            except psutil.NoSuchProcess:
+                children = []
+        super().on_kill()
+        for child in children:
+            try:
+                child.kill()
+            except psutil.NoSuchProcess:
+                continue
