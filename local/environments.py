@@ -25,31 +25,41 @@ class CannotMake(Exception):
 
 
 def make(environment: Path, lock: Path) -> None:
-    """Make one environment from its lock, unless it is there already."""
+    """Bring one environment to its lock, unless it is there already.
+
+    Exactly the lock is installed, each file by its hash, and nothing that a package asks for beside it.
+    """
     stamp = environment / STAMP
     wanted = stamp_of(lock)
     if stamp.exists() and stamp.read_text() == wanted:
         return
     print(f"Making {environment.name} from {lock.relative_to(ROOT)} …", flush=True)
-    if environment.exists():
-        shutil.rmtree(str(environment))
-    run([sys.executable, "-m", "venv", str(environment)], "python3 -m venv failed", venv_advice())
+    if environment.exists() and not (
+        stamp.exists() and stamp.read_text().splitlines()[1:] == wanted.splitlines()[1:]
+    ):
+        shutil.rmtree(str(environment))  # of another Python, or moved here from another folder
+    if not environment.exists():
+        run([sys.executable, "-m", "venv", str(environment)], "python3 -m venv failed", venv_advice())
+        pip = [
+            str(environment / "bin" / "python"),
+            "-m",
+            "pip",
+            "--disable-pip-version-check",
+            "install",
+            "--quiet",
+        ]
+        run([*pip, "--no-deps", locked_uv()], "pip could not install uv", "is there a network?")
+    stamp.write_text("\n".join(["unfinished", *wanted.splitlines()[1:], ""]))
     python = str(environment / "bin" / "python")
-    pip = [python, "-m", "pip", "--quiet", "--disable-pip-version-check", "install"]
-    run([*pip, "--no-deps", locked_uv()], "pip could not install uv", "is there a network?")
-    install = [python, "-m", "uv", "pip", "install", "--quiet", "--python", python, "--no-deps"]
-    run(
-        [*install, "--require-hashes", "-r", str(lock)],
-        "uv could not install the lock",
-        "see the lines above",
-    )
+    uv = [str(ROOT / ".venv" / "bin" / "python"), "-m", "uv", "pip", "sync", "--quiet", "--python", python]
+    run([*uv, "--require-hashes", str(lock)], f"uv could not install {lock.name}", "see the lines above")
     stamp.write_text(wanted)
 
 
 def stamp_of(lock: Path) -> str:
     """What an environment is made from: its lock and this Python."""
     digest = hashlib.sha256(lock.read_bytes()).hexdigest()
-    return f"{digest} {sys.version.split()[0]} {ROOT}\n"
+    return f"{digest}\n{sys.version.split()[0]}\n{ROOT}\n"
 
 
 def locked_uv() -> str:
