@@ -1,0 +1,188 @@
+"""What the service reads of the online store: the published features of a customer, by primary key.
+
+The pointer to the published snapshot is read at most once a second. Where its table has been dropped since,
+the pointer is read again and the question asked once more.
+"""
+
+import asyncio
+import logging
+import re
+import time
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from datetime import date
+from typing import Any, NamedTuple
+
+import asyncpg
+
+from creditrisk.connections import Connections
+from creditrisk.contract import CUSTOMER_COLUMNS, FEATURE_NAMES
+from creditrisk.errors import CustomerUnknown, NothingPublished, StoreUnavailable
+from creditrisk.features import CustomerHistory, FeatureRow
+
+logger = logging.getLogger(__name__)
+
+POINTER_AGE_SECONDS = 1.0
+"""How long a pointer is believed."""
+
+_TABLE = re.compile(r"features_\d{8}_[0-9a-f]{12}")
+
+
+class PublishedFeatures(NamedTuple):
+    """A customer's features as of the date of the snapshot they were published with."""
+
+    snapshot: str
+    features: FeatureRow
+
+
+class PublishedCustomer(NamedTuple):
+    """All that is published of a customer."""
+
+    snapshot: str
+    customer: int
+    newest_loan: int
+    features: FeatureRow
+    history: CustomerHistory
+
+
+class _Pointer(NamedTuple):
+    snapshot: str
+    features_statement: str
+    customer_statement: str
+    good_until: float
+
+
+class OnlineReader:
+    """Answers about customers, each inside a time limit."""
+
+    def __init__(
+        self, database_url: str | None, schema: str, *, timeout_seconds: float, pool_size: int
+    ) -> None:
+        """Nothing is opened yet: the database may be down, or its URL not be known.
+
+        Args:
+            database_url: of the role that may read; None answers every question with StoreUnavailable.
+            schema: the market's.
+            timeout_seconds: for a whole answer, waiting for a connection included.
+            pool_size: the most connections to hold.
+        """
+        self._connections = Connections(database_url, pool_size) if database_url else None
+        self._schema = schema
+        self._pointer_statement = _select(("snapshot", "table_name"), (schema, "current_snapshot"))
+        self._timeout_seconds = timeout_seconds
+        self._pointer: _Pointer | None = None
+
+    async def features(self, customer: int) -> PublishedFeatures:
+        """A customer's published features.
+
+        Raises:
+            CustomerUnknown: the published snapshot has no such customer.
+            NothingPublished: no snapshot has been published.
+            StoreUnavailable: Postgres is down, or slower than the time limit.
+        """
+        async with self._within_limit() as connections:
+            pointer, row = await self._looked_up(connections, "features_statement", customer)
+        return PublishedFeatures(pointer.snapshot, tuple(row))
+
+    async def customer(self, customer: int) -> PublishedCustomer:
+        """All that is published of a customer; raises what :meth:`features` raises."""
+        async with self._within_limit() as connections:
+            pointer, row = await self._looked_up(connections, "customer_statement", customer)
+        return PublishedCustomer(
+            snapshot=pointer.snapshot,
+            customer=row["id"],
+            newest_loan=row["loan_id"],
+            features=tuple(row[name] for name in FEATURE_NAMES),
+            history=_history(row),
+        )
+
+    async def snapshot(self) -> str:
+        """The id of the published snapshot, asked for now.
+
+        Raises:
+            NothingPublished: no snapshot has been published.
+            StoreUnavailable: Postgres is down, or slower than the time limit.
+        """
+        async with self._within_limit() as connections:
+            return (await self._read_pointer(connections)).snapshot
+
+    def close(self) -> None:
+        """Close the connections."""
+        if self._connections:
+            self._connections.drop_idle()
+
+    @asynccontextmanager
+    async def _within_limit(self) -> AsyncIterator[Connections]:
+        if self._connections is None:
+            raise StoreUnavailable("service_database_url: CREDITRISK_SERVICE_DATABASE_URL is not set")
+        try:
+            async with asyncio.timeout(self._timeout_seconds):
+                yield self._connections
+        except TimeoutError:
+            raise StoreUnavailable(f"Postgres did not answer within {self._timeout_seconds} s") from None
+        except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
+            logger.warning("Postgres cannot be read: %s: %s", type(error).__name__, _first_line(error))
+            raise StoreUnavailable(f"Postgres cannot be read ({type(error).__name__})") from error
+
+    async def _looked_up(
+        self, connections: Connections, statement: str, customer: int
+    ) -> tuple[_Pointer, Any]:
+        pointer = self._pointer
+        if pointer is None or pointer.good_until < time.monotonic():
+            pointer = await self._read_pointer(connections)
+        try:
+            row = await connections.fetch_row(getattr(pointer, statement), customer)
+        except asyncpg.UndefinedTableError:
+            pointer = await self._read_pointer(connections)
+            row = await connections.fetch_row(getattr(pointer, statement), customer)
+        if row is None:
+            raise CustomerUnknown(f"customer {customer}: not in the published snapshot {pointer.snapshot}")
+        return pointer, row
+
+    async def _read_pointer(self, connections: Connections) -> _Pointer:
+        read_at = time.monotonic()
+        try:
+            row = await connections.fetch_row(self._pointer_statement)
+        except (asyncpg.UndefinedTableError, asyncpg.InvalidSchemaNameError):
+            row = None
+        if row is None:
+            raise NothingPublished("no feature snapshot has been published yet: run refresh_features first")
+        if not _TABLE.fullmatch(row["table_name"]):
+            raise StoreUnavailable(
+                f"current_snapshot.table_name: {row['table_name']!r} is not a feature table"
+            )
+        source = (self._schema, row["table_name"])
+        self._pointer = _Pointer(
+            row["snapshot"],
+            _select(FEATURE_NAMES, source) + " WHERE id = $1",
+            _select(CUSTOMER_COLUMNS, source) + " WHERE id = $1",
+            read_at + POINTER_AGE_SECONDS,
+        )
+        return self._pointer
+
+
+def _history(row: Any) -> CustomerHistory:
+    day: date = row["loan_date"]
+    return CustomerHistory(
+        birthday=row["birthday"],
+        job_start_date=row["job_start_date"],
+        flag_own_car=row["flag_own_car"],
+        newest_loan_date=day,
+        loan_count=row["loan_count"],
+        amount_sum_micros=row["amount_sum_micros"],
+        loan_count_before_newest_day=row["loan_count_before_newest_day"],
+        amount_sum_micros_before_newest_day=row["amount_sum_micros_before_newest_day"],
+    )
+
+
+def _select(columns: Sequence[str], source: tuple[str, str]) -> str:
+    names = ", ".join(_quoted(column) for column in columns)
+    return f"SELECT {names} FROM {_quoted(source[0])}.{_quoted(source[1])}"  # noqa: S608  all quoted
+
+
+def _quoted(identifier: str) -> str:
+    return '"' + identifier.replace('"', '""') + '"'
+
+
+def _first_line(error: BaseException) -> str:
+    return next(iter(str(error).splitlines()), "")
