@@ -1,0 +1,173 @@
+"""The locks: complete, consistent with what they were compiled from and with one another, and installable."""
+
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from packaging.requirements import Requirement
+from packaging.version import Version
+
+from creditrisk.settings import PROJECT_ROOT
+
+LOCK = PROJECT_ROOT / "requirements.txt"
+INPUTS = PROJECT_ROOT / "requirements.in"
+OVERRIDES = PROJECT_ROOT / "overrides.txt"
+SERVING_LOCK = PROJECT_ROOT / "serving" / "requirements.txt"
+SERVING_INPUTS = PROJECT_ROOT / "serving" / "requirements.in"
+UV = [sys.executable, "-m", "uv"]
+PYTHONS = ("3.11", "3.12", "3.13")
+
+
+def pins(lock: Path) -> dict[str, list[Requirement]]:
+    """The pins of a lock by name; a name has several where they differ by Python or platform."""
+    found: dict[str, list[Requirement]] = {}
+    for line in lock.read_text().splitlines():
+        if line and not line.startswith((" ", "#", "-")):
+            requirement = Requirement(line.removesuffix("\\").strip())
+            found.setdefault(requirement.name, []).append(requirement)
+    return found
+
+
+def version_of(pin: Requirement) -> Version:
+    (specifier,) = pin.specifier
+    assert specifier.operator == "=="
+    return Version(specifier.version)
+
+
+def asked_for(inputs: Path) -> list[Requirement]:
+    lines = [line.partition("#")[0].strip() for line in inputs.read_text().splitlines()]
+    return [Requirement(line) for line in lines if line]
+
+
+def the_pin(lock: Path, name: str) -> Version:
+    (pin,) = pins(lock)[name]
+    return version_of(pin)
+
+
+@pytest.fixture(scope="module")
+def fresh(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The Python of an environment that has the lock installed the way the README says, and nothing else."""
+    environment = tmp_path_factory.mktemp("fresh") / "a venv"
+    run = {"check": True, "capture_output": True, "text": True}
+    subprocess.run([*UV, "venv", "--python", sys.executable, str(environment)], **run)  # type: ignore[call-overload]
+    python = environment / "bin" / "python"
+    install = [
+        *UV,
+        "pip",
+        "install",
+        "--python",
+        str(python),
+        "--no-deps",
+        "--require-hashes",
+        "-r",
+        str(LOCK),
+    ]
+    subprocess.run(install, **run)  # type: ignore[call-overload]
+    return python
+
+
+def test_the_lock_brings_pyspark_at_its_version_and_no_pyspark_client(fresh: Path) -> None:
+    code = (
+        "import pyspark, importlib.metadata as m;"
+        "print(pyspark.__version__, any(d.name == 'pyspark-client' for d in m.distributions()))"
+    )
+    ran = subprocess.run([fresh, "-c", code], check=True, capture_output=True, text=True)
+    assert ran.stdout.split() == [str(the_pin(LOCK, "pyspark")), "False"]
+
+
+def test_nothing_overwrote_a_file_of_pyspark(fresh: Path) -> None:
+    code = """
+import base64, hashlib, importlib.metadata
+spark = importlib.metadata.distribution("pyspark")
+sources = [f for f in spark.files if f.hash and f.suffix == ".py"]
+wrong = [
+    str(f) for f in sources
+    if base64.urlsafe_b64encode(hashlib.sha256(f.locate().read_bytes()).digest()).rstrip(b"=").decode() != f.hash.value
+]
+print(len(sources) > 300, wrong)
+"""
+    ran = subprocess.run([fresh, "-c", code], check=True, capture_output=True, text=True)
+    assert ran.stdout.strip() == "True []"
+
+
+def test_only_the_client_that_is_kept_out_is_missing_from_the_lock(fresh: Path) -> None:
+    """``--no-deps`` installs what is listed and asks nothing: this asks whether all of it fits together."""
+    checked = subprocess.run(
+        [*UV, "pip", "check", "--python", str(fresh)], capture_output=True, text=True, check=False
+    )
+    complaints = re.findall(r"^The package .*$", checked.stderr, re.MULTILINE)
+    assert len(complaints) == 1
+    assert "pyspark-client" in complaints[0]
+    assert "apache-airflow-providers-apache-spark" in complaints[0]
+
+
+@pytest.mark.parametrize(("lock", "inputs"), [(LOCK, INPUTS), (SERVING_LOCK, SERVING_INPUTS)])
+def test_every_library_asked_for_is_pinned_within_its_bounds(lock: Path, inputs: Path) -> None:
+    locked = pins(lock)
+    for wanted in asked_for(inputs):
+        name = wanted.name.lower()
+        assert name in locked, (
+            f"{inputs.name} asks for {name}, and {lock.name} does not have it: run make lock"
+        )
+        for pin in locked[name]:
+            assert version_of(pin) in wanted.specifier, f"{pin} is outside {wanted}: run make lock"
+
+
+@pytest.mark.parametrize(("lock", "inputs"), [(LOCK, INPUTS), (SERVING_LOCK, SERVING_INPUTS)])
+def test_what_the_lock_says_was_asked_for_still_is(lock: Path, inputs: Path) -> None:
+    origin = f"-r {inputs.relative_to(PROJECT_ROOT)}"
+    blocks = re.split(r"\n(?=[a-z0-9])", lock.read_text())
+    direct = {Requirement(block.split("\\")[0].strip()).name for block in blocks if origin in block}
+    assert direct == {wanted.name.lower() for wanted in asked_for(inputs)}
+
+
+def test_the_service_has_the_locks_versions_and_no_data_frame_library() -> None:
+    locked = pins(LOCK)
+    for name, serving in pins(SERVING_LOCK).items():
+        assert sorted(map(str, serving)) == sorted(map(str, locked[name]))
+    assert not {"pandas", "pyarrow", "mlflow", "apache-airflow", "pyspark"} & set(pins(SERVING_LOCK))
+
+
+@pytest.mark.parametrize("lock", [LOCK, SERVING_LOCK])
+def test_every_pin_has_hashes_and_no_registry_is_named(lock: Path) -> None:
+    text = lock.read_text()
+    blocks = re.split(r"\n(?=[a-z0-9][^\n]*==)", text)[1:]
+    assert len(blocks) == sum(len(of_name) for of_name in pins(lock).values())
+    assert all("--hash=sha256:" in block for block in blocks)
+    assert "://" not in text
+    assert "index-url" not in text.replace("--no-emit-index-url", "")
+
+
+@pytest.mark.parametrize("python", PYTHONS)
+def test_each_python_gets_one_version_of_each_library(python: str) -> None:
+    environment = {"python_version": python, "python_full_version": f"{python}.9", "sys_platform": "linux"}
+    for name, of_name in pins(LOCK).items():
+        chosen = [pin for pin in of_name if not pin.marker or pin.marker.evaluate(environment)]
+        assert len(chosen) <= 1, f"{name} on {python}: {chosen}"
+
+
+def test_the_spark_client_is_asked_for_by_no_python() -> None:
+    (override,) = asked_for(OVERRIDES)
+    assert override.name == "pyspark-client"
+    assert override.marker
+    assert not any(override.marker.evaluate({"python_version": python}) for python in PYTHONS)
+    assert "pyspark-client" not in pins(LOCK)
+
+
+def test_the_lock_is_what_its_inputs_compile_to(tmp_path: Path) -> None:
+    """With the command in the lock's own header; without a network, as far as uv has the index in its cache."""
+    for file in (LOCK, INPUTS, OVERRIDES):
+        shutil.copy(file, tmp_path)
+    header = re.search(r"^#    uv (.*)$", LOCK.read_text(), re.MULTILINE)
+    assert header
+    compiled = subprocess.run(
+        [*UV, "--offline", *header[1].split()], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    if compiled.returncode != 0 and "network" in compiled.stderr:
+        pytest.skip("uv has not all of the index in its cache, and this test asks no network")
+    assert compiled.returncode == 0, compiled.stderr
+    said = [line for line in (tmp_path / LOCK.name).read_text().splitlines() if not line.startswith("#")]
+    assert said == [line for line in LOCK.read_text().splitlines() if not line.startswith("#")]
