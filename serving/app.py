@@ -1,0 +1,75 @@
+"""The service put together: the one place where settings become parts and errors become HTTP."""
+
+import asyncio
+import hashlib
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from functools import cache, partial
+from typing import Any
+
+from creditrisk.registry import ModelRegistry
+from creditrisk.release_ledger import ReleaseLedger
+from fastapi import FastAPI
+
+from creditrisk.online_reader import OnlineReader
+from creditrisk.provenance import code_version
+from creditrisk.settings import Settings
+from creditrisk.storage import Storage
+from serving.model_watch import ModelWatch, load_version
+from serving.predictor import Predictor
+from serving.refusals import answer_errors
+from serving.routes import decision_routes, operator_routes
+
+DESCRIPTION = """
+Decisions on loans: `1` declines, `0` accepts. Each rests on the customer's features as the newest snapshot
+published them, and on the model version that an operator released. Every error has the same shape; a 503 says
+in `Retry-After` when to ask again, and no decision is ever made up.
+"""
+
+
+def create_app(settings: Settings) -> FastAPI:
+    """The service. Nothing is opened or read before it starts, and it starts whatever is missing."""
+    registry = Storage(settings.registry_root)
+    database_url = settings.service_database_url
+    reader = OnlineReader(
+        database_url.get_secret_value() if database_url else None,
+        settings.database_schema,
+        timeout_seconds=settings.store_timeout_seconds,
+        pool_size=settings.store_pool_size,
+    )
+    models = ModelWatch(ReleaseLedger(registry), partial(load_version, ModelRegistry(registry)))
+    predictor = Predictor(reader, models)
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        watching = asyncio.create_task(models.run())
+        try:
+            yield
+        finally:
+            watching.cancel()
+            with suppress(asyncio.CancelledError):
+                await watching
+            reader.close()
+
+    app = FastAPI(
+        title="Credit risk decisions",
+        description=DESCRIPTION,
+        version="1",
+        redoc_url=None,
+        lifespan=lifespan,
+    )
+
+    @cache
+    def provenance() -> dict[str, Any]:
+        interface = json.dumps(app.openapi(), sort_keys=True).encode()
+        return {
+            "code_version": code_version(),
+            "image": None,
+            "openapi_sha256": hashlib.sha256(interface).hexdigest(),
+        }
+
+    app.include_router(decision_routes(predictor, settings.request_body_limit_bytes))
+    app.include_router(operator_routes(predictor, provenance))
+    answer_errors(app)
+    return app

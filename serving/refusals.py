@@ -1,0 +1,111 @@
+"""Errors as HTTP answers: one shape, a word for programs and a sentence for people, never a stack trace."""
+
+import logging
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Any
+
+import orjson
+from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from pydantic import ValidationError
+from starlette.exceptions import HTTPException
+
+from creditrisk.errors import (
+    CreditRiskError,
+    CustomerUnknown,
+    NothingPublished,
+    NothingReleased,
+    StoreUnavailable,
+    VersionUnservable,
+)
+
+logger = logging.getLogger(__name__)
+
+RETRY_AFTER_SECONDS = 1
+LONGEST_VALUE = 100
+"""Characters of a refused value that are sent back."""
+
+_KNOWN: tuple[tuple[type[CreditRiskError], int, str], ...] = (
+    (CustomerUnknown, 404, "customer_unknown"),
+    (StoreUnavailable, 503, "store_unavailable"),
+    (NothingPublished, 503, "nothing_published"),
+    (NothingReleased, 503, "nothing_released"),
+    (VersionUnservable, 503, "model_unavailable"),
+)
+
+
+class BodyTooLarge(Exception):
+    """The request's body is over the limit, in bytes."""
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(f"body: more than {limit} bytes")
+
+
+def answer_errors(app: FastAPI) -> None:
+    """Give every error of an app its answer."""
+    for error, status, word in _KNOWN:
+        app.add_exception_handler(error, _answer_of(status, word))
+    app.add_exception_handler(BodyTooLarge, _answer_of(413, "body_too_large"))
+    app.add_exception_handler(ValidationError, _invalid)
+    app.add_exception_handler(RequestValidationError, _invalid)
+    app.add_exception_handler(HTTPException, _http)
+    app.add_exception_handler(Exception, _unexpected)
+
+
+def refusal(
+    status: int,
+    error: str,
+    message: str,
+    problems: list[dict[str, Any]] | None = None,
+    headers: Mapping[str, str] | None = None,
+) -> Response:
+    """The answer to a request that cannot be served; a 503 says when to try again."""
+    body = {"error": error, "message": message, "problems": problems or []}
+    extra = dict(headers or {})
+    if status == HTTPStatus.SERVICE_UNAVAILABLE:
+        extra["Retry-After"] = str(RETRY_AFTER_SECONDS)
+    return Response(orjson.dumps(body), status, extra, media_type="application/json")
+
+
+def _answer_of(status: int, word: str) -> Any:
+    async def answer(_: Request, error: Exception) -> Response:
+        return refusal(status, word, str(error))
+
+    return answer
+
+
+async def _invalid(_: Request, error: Exception) -> Response:
+    """A 422 that names each field, its value and the rule it breaks."""
+    found = error.errors() if isinstance(error, ValidationError | RequestValidationError) else []
+    problems = [_problem(one) for one in found]
+    message = "; ".join(f"{one['field']}: {one['rule']}" for one in problems)
+    return refusal(422, "invalid_request", message, problems)
+
+
+def _problem(found: Any) -> dict[str, Any]:
+    place = [str(part) for part in found["loc"] if part not in ("body", "path", "query")]
+    is_whole_body = not place or found["type"] == "json_invalid"
+    value = None if is_whole_body or found["type"] == "missing" else _shown(found["input"])
+    return {"field": "body" if is_whole_body else ".".join(place), "value": value, "rule": found["msg"]}
+
+
+def _shown(value: object) -> object:
+    """A value as it was sent where it is short and plain, else the beginning of its text."""
+    if value is None or isinstance(value, bool | float) or (isinstance(value, int) and abs(value) < 2**63):
+        return value
+    text = value if isinstance(value, str) else repr(value)
+    return text.encode(errors="replace").decode()[:LONGEST_VALUE]
+
+
+async def _http(_: Request, error: Exception) -> Response:
+    """The framework's own refusals: no such path, another method."""
+    if not isinstance(error, HTTPException):
+        raise error
+    word = HTTPStatus(error.status_code).phrase.lower().replace(" ", "_")
+    return refusal(error.status_code, word, str(error.detail), headers=error.headers)
+
+
+async def _unexpected(_: Request, error: Exception) -> Response:
+    logger.error("an unexpected %s", type(error).__name__)  # the server logs the traceback itself
+    return refusal(500, "internal_error", "the service failed; the log says why")

@@ -1,0 +1,160 @@
+"""The routes: each reads its question, makes one call, writes its answer.
+
+Answers are written straight to bytes: FastAPI's own way through a response model takes longer than the lookup
+and the scoring together. The models in ``serving.bodies`` document them, and the tests hold one to the other.
+"""
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import orjson
+from fastapi import APIRouter, Request, Response
+from pydantic import BaseModel
+
+from creditrisk.contract import FEATURE_NAMES
+from serving.bodies import (
+    Alive,
+    CustomerFeatures,
+    CustomerIdOrText,
+    Decision,
+    FirstClientsQuestion,
+    Question,
+    Readiness,
+    Refusal,
+    ServedVersion,
+)
+from serving.health import Part, model_health, store_health
+from serving.predictor import Predictor
+from serving.refusals import BodyTooLarge
+
+Sent = TypeVar("Sent", bound=BaseModel)
+
+_REASONS = {
+    404: "the published snapshot has no such customer",
+    413: "the body is over the limit",
+    422: "a field is missing, unknown or not what it must be",
+    503: "there is no model, no published snapshot, or no answer from the store in time; see Retry-After",
+}
+
+
+def decision_routes(predictor: Predictor, body_limit: int) -> APIRouter:
+    """What clients ask.
+
+    Args:
+        predictor: decides.
+        body_limit: the most bytes a request's body may have.
+    """
+    routes = APIRouter(tags=["decisions"])
+
+    @routes.post("/predict", **_documented(Decision, 404, 413, 422, 503, sent=Question))
+    async def predict(request: Request) -> Response:
+        """The decision on a customer's newest loan, and all that it rests on."""
+        question = await _read(request, Question, body_limit)
+        decided = await predictor.decide(question.id)
+        return _answer(
+            {
+                "id": decided.customer,
+                "decision": decided.decision,
+                "probability": decided.probability,
+                "threshold": decided.threshold,
+                "features": dict(zip(FEATURE_NAMES, decided.features, strict=True)),
+                "snapshot": decided.snapshot,
+                "model_version": decided.model_version,
+            }
+        )
+
+    @routes.post("/", **_documented(int, 404, 413, 422, 503, sent=FirstClientsQuestion))
+    async def predict_for_first_clients(request: Request) -> Response:
+        """The decision alone, `0` or `1`: the call that the first clients were written for."""
+        question = await _read(request, FirstClientsQuestion, body_limit)
+        decided = await predictor.decide(question.id)
+        return _answer(decided.decision)
+
+    @routes.get("/features/{customer}", **_documented(CustomerFeatures, 404, 422, 503))
+    async def features(customer: CustomerIdOrText) -> Response:
+        """The published features of a customer."""
+        found = await predictor.reader.customer(customer)
+        return _answer(
+            {
+                "id": found.customer,
+                "snapshot": found.snapshot,
+                "newest_loan": found.newest_loan,
+                "newest_loan_date": found.history.newest_loan_date,
+                "features": dict(zip(FEATURE_NAMES, found.features, strict=True)),
+            }
+        )
+
+    return routes
+
+
+def operator_routes(predictor: Predictor, provenance: Callable[[], dict[str, Any]]) -> APIRouter:
+    """What operators and load balancers ask.
+
+    Args:
+        predictor: whose health and model it is.
+        provenance: the service's own ``code_version``, ``image`` and ``openapi_sha256``.
+    """
+    routes = APIRouter(tags=["operation"])
+
+    @routes.get("/model", **_documented(ServedVersion, 503))
+    async def model() -> Response:
+        """The model version that serves."""
+        served = predictor.models.serving()
+        manifest = served.manifest
+        return _answer(
+            {
+                "version": manifest.version,
+                "release": served.record.number,
+                "released_at": served.record.at,
+                "since": served.since,
+                "threshold": manifest.threshold,
+                "training_snapshot": manifest.snapshot,
+                "contract_fingerprint": manifest.contract_fingerprint,
+                **provenance(),
+                "problem": predictor.models.problem,
+            }
+        )
+
+    @routes.get("/health/live", **_documented(Alive))
+    async def live() -> Response:
+        """Answers while the process does."""
+        return _answer({"status": "live"})
+
+    @routes.get("/health/ready", responses={503: {"model": Readiness}}, **_documented(Readiness))
+    async def ready() -> Response:
+        """200 when decisions can be given, else 503 and what is missing."""
+        parts = {"model": model_health(predictor.models), "store": await store_health(predictor.reader)}
+        missing = [name for name, part in parts.items() if not part.is_there]
+        body = {"status": "not ready" if missing else "ready", "missing": missing}
+        return _answer(body | {name: _health(part) for name, part in parts.items()}, 503 if missing else 200)
+
+    return routes
+
+
+def _health(part: Part) -> dict[str, Any]:
+    return {"ok": part.is_there and not part.problem, "serving": part.serving, "problem": part.problem}
+
+
+async def _read(request: Request, kind: type[Sent], limit: int) -> Sent:
+    """The request's body, whatever its content type says; stops reading where it is over the limit."""
+    body = b""
+    async for part in request.stream():
+        body += part
+        if len(body) > limit:
+            raise BodyTooLarge(limit)
+    return kind.model_validate_json(body)
+
+
+def _answer(body: object, status: int = 200) -> Response:
+    return Response(orjson.dumps(body), status, media_type="application/json")
+
+
+def _documented(answered: type, *refusals: int, sent: type[BaseModel] | None = None) -> dict[str, Any]:
+    """How a route that reads and writes bytes itself appears in ``/docs``."""
+    responses: dict[int, dict[str, Any]] = {200: {"model": answered, "description": "the answer"}}
+    responses |= {status: {"model": Refusal, "description": _REASONS[status]} for status in refusals}
+    documented: dict[str, Any] = {"responses": responses, "response_class": Response}
+    if sent:
+        content = {"application/json": {"schema": sent.model_json_schema()}}
+        documented["openapi_extra"] = {"requestBody": {"required": True, "content": content}}
+    return documented
