@@ -46,8 +46,21 @@ with DAG(
             title="Snapshot",
             description="Id of a snapshot that passed its quality gate; empty: the newest of them.",
         ),
-        "spec": Param("forest", type="string", enum=["forest", "boosting"], title="Model spec"),
-        "seed": Param(7, type="integer", minimum=0, maximum=2**31 - 1, title="Seed"),
+        "spec": Param(
+            "forest",
+            type="string",
+            enum=["forest", "boosting"],
+            title="Model spec",
+            description="Estimator and parameters; forest: 100 trees, boosting: histogram boosting.",
+        ),
+        "seed": Param(
+            7,
+            type="integer",
+            minimum=0,
+            maximum=2**31 - 1,
+            title="Seed",
+            description="Of everything that is drawn; the same seed gives the same model.",
+        ),
     },
 ):
 

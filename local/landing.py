@@ -46,8 +46,7 @@ def look_at(path: Path, today: date) -> LoansFile:
 def _look_at_csv(path: Path, today: date) -> tuple[date | None, list[int]]:
     newest = ""
     customers: dict[int, None] = {}
-    opened = gzip.open(path, "rt", newline="") if path.suffix == ".gz" else path.open(newline="")
-    with opened as file:
+    with gzip.open(path, "rt", newline="") if path.suffix == ".gz" else path.open(newline="") as file:
         rows = csv.reader(file)
         header = next(rows, [])
         missing = [name for name in ("id", "loan_date") if name not in header]

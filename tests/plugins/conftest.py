@@ -1,0 +1,3 @@
+from tests.airflow_environment import prepare
+
+prepare()
