@@ -4,6 +4,11 @@
 Puts a version that has served before back into service: one new release record, with your name and your
 reason. Leave *Version* empty for the champion before the present one. The prediction service takes it up within
 seconds, without a restart; nothing is deleted, so a rollback can itself be undone by `promote_model`.
+
+| task | what it does |
+|---|---|
+| `find_target` | the version asked for, or the champion before; refuses one that cannot serve |
+| `roll_back` | writes the release record; if somebody else was faster, it says so |
 """
 
 from datetime import timedelta
@@ -38,14 +43,18 @@ with DAG(
     },
 ):
 
-    @task(outlets=[RELEASES], retries=1)
-    def roll_back(*, params: Any = None, dag_run: Any = None, outlet_events: Any = None) -> int:
+    @task
+    def find_target(*, params: Any = None) -> str:
+        from plugins.model_tasks import rollback_target
+
+        return rollback_target((params["to"] or "").strip() or None)
+
+    @task(outlets=[RELEASES])
+    def roll_back(version: str, *, params: Any = None, dag_run: Any = None, outlet_events: Any = None) -> int:
         from plugins.model_tasks import roll_back
 
-        release = roll_back(
-            to=(params["to"] or "").strip() or None, by=dag_run.triggering_user_name, reason=params["reason"]
-        )
+        release = roll_back(version, by=dag_run.triggering_user_name, reason=params["reason"])
         outlet_events[RELEASES].extra = {"number": release.number, "champion": release.champion}
         return int(release.number)
 
-    roll_back()
+    roll_back(find_target())

@@ -61,18 +61,17 @@ def require_promotable(version: str) -> str:
         AirflowFailException: it may not; the message says why.
     """
     from creditrisk.registry import ModelRegistry
-
     from creditrisk.storage import Storage
 
     settings = load_settings()
     with told_plainly():
-        ModelRegistry(Storage(settings.registry_root)).load(version)
-    logger.info("Version %s may be promoted.", version)
+        ModelRegistry(Storage(settings.registry_root)).require_servable(version)
+    logger.info("Version %s is whole, passed its gate and fits this code: it may serve.", version)
     return version
 
 
 def promote(version: str, by: str | None, reason: str) -> "ReleaseRecord":
-    """Put a version into service; the release that is in force then."""
+    """Put a version into service; the release that is in force then. A second try finds it done."""
     from creditrisk.release_ledger import promote as promote_version
 
     with told_plainly():
@@ -81,7 +80,24 @@ def promote(version: str, by: str | None, reason: str) -> "ReleaseRecord":
     return release
 
 
-def roll_back(to: str | None, by: str | None, reason: str) -> "ReleaseRecord":
+def rollback_target(version: str | None) -> str:
+    """The version to go back to: the one asked for, else the champion before the present one.
+
+    Found once and handed on, so that a second try of the rollback does not go back a step further.
+
+    Raises:
+        AirflowFailException: there is none, or it cannot serve; the message says why.
+    """
+    from creditrisk.release import rollback_target as champion_before
+    from creditrisk.release_ledger import ReleaseLedger
+    from creditrisk.storage import Storage
+
+    with told_plainly():
+        target = version or champion_before(ReleaseLedger(Storage(load_settings().registry_root)).history())
+    return require_promotable(target)
+
+
+def roll_back(to: str, by: str | None, reason: str) -> "ReleaseRecord":
     """Put an earlier version back into service; the release that is in force then."""
     from creditrisk.release_ledger import roll_back as roll_back_version
 

@@ -35,10 +35,14 @@ class BuildFeatures(SparkSubmitOperator):
             AirflowFailException: the Spark connection is missing, or the job committed nothing.
         """
         from airflow.sdk import BaseHook
+        from airflow.sdk.exceptions import AirflowFailException, AirflowNotFoundException
 
-        BaseHook.get_connection(
-            CONNECTION
-        )  # where it is missing, the provider would submit to YARN in silence
+        try:
+            BaseHook.get_connection(CONNECTION)
+        except AirflowNotFoundException:  # the provider would submit to YARN in silence
+            raise AirflowFailException(
+                f"connection {CONNECTION!r} is missing: it names the Spark master, such as local[*]"
+            ) from None
         settings = load_settings()
         run = context["dag_run"]
         as_of = run_date(context["params"]["as_of"], run.logical_date, run.run_after, settings.zone)
@@ -54,7 +58,7 @@ class BuildFeatures(SparkSubmitOperator):
         self.conf = spark_conf(settings)
         self.application_args = [
             f"--as-of={as_of}",
-            f"--lake={settings.lake_url or settings.lake_root.rpartition('/')[0]}",
+            f"--lake={settings.lake_root.removesuffix('/' + settings.market)}",
             f"--market={settings.market}",
         ]
         if landed_until:

@@ -13,7 +13,18 @@ import pytest
 from creditrisk.settings import PROJECT_ROOT
 
 DAG_IDS = ("refresh_features", "train_model", "promote_model", "roll_back_model")
-HEAVY = ("pandas", "numpy", "sklearn", "pyspark", "mlflow", "matplotlib", "psycopg2", "obstore", "training", "spark_jobs")
+HEAVY = (
+    "pandas",
+    "numpy",
+    "sklearn",
+    "pyspark",
+    "mlflow",
+    "matplotlib",
+    "psycopg2",
+    "obstore",
+    "training",
+    "spark_jobs",
+)
 
 _PARSE_EACH = """
 import json, runpy, sys, time
@@ -57,7 +68,9 @@ class TestEveryDag:
         assert dags[dag_id].max_active_runs == 1
         assert dags[dag_id].catchup is False
 
-    def test_every_form_field_has_a_title_and_an_explanation(self, dags: Mapping[str, Any], dag_id: str) -> None:
+    def test_every_form_field_has_a_title_and_an_explanation(
+        self, dags: Mapping[str, Any], dag_id: str
+    ) -> None:
         form = dags[dag_id].params
         for name in form:
             assert form.get_param(name).schema["title"], name

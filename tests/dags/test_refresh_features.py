@@ -14,7 +14,9 @@ def test_builds_then_judges_then_publishes(dags: Mapping[str, Any]) -> None:
 
 
 def test_only_publishing_tells_others_of_new_features(dags: Mapping[str, Any]) -> None:
-    outlets = {task.task_id: [asset.name for asset in task.outlets] for task in dags["refresh_features"].tasks}
+    outlets = {
+        task.task_id: [asset.name for asset in task.outlets] for task in dags["refresh_features"].tasks
+    }
     assert outlets == {"build_features": [], "quality_gate": [], "publish": ["published_features"]}
 
 
@@ -29,7 +31,9 @@ def test_runs_at_two_in_the_markets_time_zone(monkeypatch: pytest.MonkeyPatch) -
     ("setting", "dag_id"),
     [("CREDITRISK_NIGHTLY_SCHEDULE", "refresh_features"), ("CREDITRISK_TRAINING_SCHEDULE", "train_model")],
 )
-def test_an_empty_setting_switches_a_schedule_off(monkeypatch: pytest.MonkeyPatch, setting: str, dag_id: str) -> None:
+def test_an_empty_setting_switches_a_schedule_off(
+    monkeypatch: pytest.MonkeyPatch, setting: str, dag_id: str
+) -> None:
     monkeypatch.setenv(setting, "")
     bag = parse()
     assert bag.import_errors == {}

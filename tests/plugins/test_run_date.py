@@ -45,17 +45,25 @@ def test_the_form_wins_over_the_logical_date() -> None:
 
 def test_without_a_logical_date_the_moment_it_was_asked_for_counts() -> None:
     assert run_date(None, None, ASKED, ZoneInfo("UTC")) == date(2026, 11, 23)
-    assert run_date("", None, ASKED, ZoneInfo("Pacific/Honolulu")) == date(2026, 11, 22)  # 23:00 on the 23rd there
+    assert run_date("", None, ASKED, ZoneInfo("Pacific/Honolulu")) == date(
+        2026, 11, 22
+    )  # 23:00 on the 23rd there
 
 
 def test_a_logical_date_of_another_zone_is_the_same_moment() -> None:
     moment = at("2026-11-24T02:00-06:00")
     zone = ZoneInfo("America/Mexico_City")
-    assert run_date(None, moment, ASKED, zone) == run_date(None, moment.astimezone(UTC), ASKED, zone) == date(2026, 11, 23)
+    assert (
+        run_date(None, moment, ASKED, zone)
+        == run_date(None, moment.astimezone(UTC), ASKED, zone)
+        == date(2026, 11, 23)
+    )
 
 
 def test_nights_follow_one_another_without_a_gap_over_a_year_with_summer_time() -> None:
     zone = ZoneInfo("America/Santiago")
     nights = [datetime(2026, month, day, 2, tzinfo=zone) for month in range(1, 13) for day in range(1, 29)]
     dates = [run_date(None, night.astimezone(UTC), ASKED, zone) for night in nights]
-    assert [(night.date() - found).days for night, found in zip(nights, dates, strict=True)] == [1] * len(nights)
+    assert [(night.date() - found).days for night, found in zip(nights, dates, strict=True)] == [1] * len(
+        nights
+    )

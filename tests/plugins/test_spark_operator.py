@@ -1,0 +1,89 @@
+import subprocess
+import time
+from datetime import date
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from tests.airflow_environment import prepare
+
+prepare()
+
+from creditrisk.settings import PROJECT_ROOT, Settings  # noqa: E402
+from plugins.spark_operator import BuildFeatures  # noqa: E402
+
+
+def command_of(settings: Settings, landed_until: str | None = None) -> list[str]:
+    task = BuildFeatures(task_id="build_features")
+    task.prepare(settings, date(2020, 12, 31), landed_until)
+    command: list[str] = task._get_hook()._build_spark_submit_command(task.application)
+    return command
+
+
+def test_the_command_line_has_the_job_the_master_and_every_setting_of_spark(tmp_path: Path) -> None:
+    from spark_jobs.configuration import spark_conf
+
+    settings = Settings(_env_file=None, var_dir=tmp_path / "a b", market="mx", spark_driver_memory="700m")
+    command = command_of(settings)
+    assert command[:3] == ["spark-submit", "--master", "local[2]"]
+    given = [word for flag, word in pairwise(command) if flag == "--conf"]
+    assert given == [f"{name}={value}" for name, value in spark_conf(settings).items()]
+    assert "spark.driver.memory=700m" in given
+    job = command.index(str(PROJECT_ROOT / "spark_jobs" / "build_features.py"))
+    assert command[job + 1 :] == ["--as-of=2020-12-31", f"--lake={settings.lake_root[:-3]}", "--market=mx"]
+
+
+def test_the_form_s_landing_day_reaches_the_job(tmp_path: Path) -> None:
+    command = command_of(Settings(_env_file=None, var_dir=tmp_path), landed_until="2021-02-03")
+    assert command[-1] == "--landed-until=2021-02-03"
+
+
+def test_a_lake_of_its_own_reaches_the_job(tmp_path: Path) -> None:
+    command = command_of(Settings(_env_file=None, var_dir=tmp_path, lake_url="s3://lake/one", market="pe"))
+    assert command[-2:] == ["--lake=s3://lake/one", "--market=pe"]
+
+
+def test_a_missing_connection_is_an_error_and_not_a_job_on_yarn(monkeypatch: pytest.MonkeyPatch) -> None:
+    from airflow.sdk.exceptions import AirflowFailException
+
+    monkeypatch.delenv("AIRFLOW_CONN_SPARK_DEFAULT")
+    with pytest.raises(AirflowFailException, match="spark_default"):
+        BuildFeatures(task_id="build_features").execute({"params": {"as_of": "2020-12-31"}})
+
+
+def submitted(task: BuildFeatures, script: str) -> "subprocess.Popen[str]":
+    task._hook = task._get_hook()
+    process = subprocess.Popen(["bash", "-c", script], stdout=subprocess.PIPE, text=True)
+    task._hook._submit_sp = process
+    return process
+
+
+def wait_for_descendants(process: Any, count: int) -> list[psutil.Process]:
+    deadline = time.monotonic() + 10
+    while time.monotonic() < deadline:
+        found = psutil.Process(process.pid).children(recursive=True)
+        if len(found) >= count:
+            return found
+        time.sleep(0.05)
+    raise AssertionError(f"fewer than {count} processes below {process.pid}")
+
+
+def test_a_killed_task_leaves_no_driver_behind() -> None:
+    task = BuildFeatures(task_id="build_features")
+    with submitted(task, "bash -c 'sleep 300 & wait' & wait") as process:
+        family = wait_for_descendants(process, 2)
+        task.on_kill()
+        _, alive = psutil.wait_procs(family, timeout=10)
+        assert alive == []
+        assert process.wait(timeout=10) != 0
+
+
+def test_killing_a_task_whose_job_has_ended_does_nothing() -> None:
+    task = BuildFeatures(task_id="build_features")
+    with submitted(task, "true") as process:
+        process.wait(timeout=10)
+        task.on_kill()
+        assert process.returncode == 0
