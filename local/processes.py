@@ -12,7 +12,8 @@ import psutil
 
 from local.progress import StackError
 
-_STOP_SECONDS = 20
+_ORDERLY_SECONDS = 15
+_LAST_SECONDS = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,13 +30,14 @@ class Service:
         return self.log_dir / f"{self.name}.log"
 
     @property
-    def _pid_file(self) -> Path:
+    def pid_file(self) -> Path:
+        """Where its number is kept, and when it was started."""
         return self.run_dir / f"{self.name}.pid"
 
     def process(self) -> psutil.Process | None:
         """The process started last, if it is still that process and alive."""
         try:
-            pid, created = self._pid_file.read_text().split()
+            pid, created = self.pid_file.read_text().split()
             process = psutil.Process(int(pid))
             alive = process.status() != psutil.STATUS_ZOMBIE
             if (
@@ -63,21 +65,7 @@ class Service:
                 start_new_session=True,
             )
         created = psutil.Process(started.pid).create_time()
-        self._pid_file.write_text(f"{started.pid} {created}\n")
-
-    def stop(self) -> bool:
-        """End it and everything that it started; whether there was anything to end."""
-        process = self.process()
-        family = [process, *_family(process)] if process else []
-        _signal(family[:1], signal.SIGTERM)
-        _, alive = psutil.wait_procs(family[:1], timeout=_STOP_SECONDS)
-        left = [member for member in family if member.is_running()]
-        _signal(left, signal.SIGTERM)
-        _, alive = psutil.wait_procs(left, timeout=_STOP_SECONDS)
-        _signal(alive, signal.SIGKILL)
-        psutil.wait_procs(alive, timeout=_STOP_SECONDS)
-        self._pid_file.unlink(missing_ok=True)
-        return bool(family)
+        self.pid_file.write_text(f"{started.pid} {created}\n")
 
     def last_lines(self, count: int = 15) -> str:
         """The end of its log."""
@@ -87,16 +75,46 @@ class Service:
             return ""
 
 
+def stop(services: Sequence[Service]) -> list[str]:
+    """End services and everything that they started, all at once; the names of those that ran.
+
+    Their main processes are asked first, so that they can end their work in order; then whatever is left.
+    """
+    leaders = {service.name: process for service in services if (process := service.process())}
+    families = [member for leader in leaders.values() for member in _family(leader)]
+    _signal(list(leaders.values()), signal.SIGTERM)
+    psutil.wait_procs(list(leaders.values()), timeout=_ORDERLY_SECONDS)
+    left = [member for member in (*leaders.values(), *families) if member.is_running()]
+    left += [member for leader in leaders.values() for member in _session(leader.pid)]
+    _signal(left, signal.SIGTERM)
+    _, alive = psutil.wait_procs(left, timeout=_LAST_SECONDS)
+    alive += [member for leader in leaders.values() for member in _session(leader.pid)]
+    _signal(alive, signal.SIGKILL)
+    psutil.wait_procs(alive, timeout=_LAST_SECONDS)
+    for service in services:
+        service.pid_file.unlink(missing_ok=True)
+    return list(leaders)
+
+
 def _family(leader: psutil.Process) -> list[psutil.Process]:
-    """All descendants, and what is in the leader's session though its parent is gone."""
-    members = {child.pid: child for child in leader.children(recursive=True)}
+    """All that it started: what is below it, and what is in its session though its parent is gone."""
+    try:
+        below = leader.children(recursive=True)
+    except psutil.NoSuchProcess:
+        below = []
+    return [*below, *_session(leader.pid)]
+
+
+def _session(number: int) -> list[psutil.Process]:
+    """The processes of a session, its leader included where it lives."""
+    members = []
     for process in psutil.process_iter():
         try:
-            if process.pid != leader.pid and os.getsid(process.pid) == leader.pid:
-                members[process.pid] = process
+            if os.getsid(process.pid) == number:
+                members.append(process)
         except (ProcessLookupError, PermissionError, psutil.NoSuchProcess):
             continue
-    return list(members.values())
+    return members
 
 
 def _signal(processes: Sequence[psutil.Process], number: int) -> None:

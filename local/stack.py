@@ -7,7 +7,7 @@ from collections.abc import Callable
 import httpx
 
 from creditrisk.settings import PROJECT_ROOT, Settings, load_settings
-from local import airflow, postgres
+from local import airflow, postgres, processes
 from local.environment import PYTHON, SERVING_PYTHON, process_environment, service
 from local.java import java_home
 from local.processes import Service, require_free_port
@@ -39,7 +39,7 @@ def start(settings: Settings, progress: Progress) -> Settings:
         mlflow.start(mlflow_command(settings), environment, settings.var_dir / "mlflow")
         api = service(settings, API)
         if changed:
-            api.stop()  # it reads its settings once
+            processes.stop([api])  # it reads its settings once
         api.start([SERVING_PYTHON, "-m", "serving"], environment, PROJECT_ROOT)
         wait_for_answer(api, f"http://{settings.bind_host}:{settings.api_port}/health/live")
         airflow.wait_until_healthy(settings)
@@ -50,7 +50,7 @@ def start(settings: Settings, progress: Progress) -> Settings:
 def stop(settings: Settings) -> list[str]:
     """Stop every service, the database last; the names of those that ran."""
     others = [service(settings, API), service(settings, MLFLOW), *reversed(airflow.services(settings))]
-    stopped = [each.name for each in others if each.stop()]
+    stopped = processes.stop(others)
     if postgres.is_running(settings):
         postgres.stop(settings)
         stopped.append("postgres")
