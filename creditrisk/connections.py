@@ -20,43 +20,59 @@ class Connections:
         self._slots = asyncio.Semaphore(size)
         self._idle: list[Any] = []
 
-    async def fetch_row(self, statement: str, *arguments: object) -> Any:
+    async def fetch_row(self, statement: str, *arguments: object, deadline: float) -> Any:
         """The first row of a statement's result as an asyncpg record, or None.
 
-        Waits for a connection and an answer as long as the caller lets it: cancelled by a time limit, it
-        drops the connection, and the idle ones with it, which are likely to be as dead.
+        A connection that has not answered by the deadline is dropped, and the idle ones with it, which are
+        likely to be as dead.
+
+        Args:
+            statement: prepared once a connection.
+            arguments: of the statement.
+            deadline: on the event loop's clock, waiting for a connection included.
 
         Raises:
+            TimeoutError: the deadline has passed.
             asyncpg.PostgresError: what the server said.
             asyncpg.InterfaceError: the connection broke.
             OSError: there is no connection to be had.
         """
-        async with self._slots:
-            connection = self._taken() or await self._opened()
-            try:
-                row = await connection.fetchrow(statement, *arguments)
-            except asyncpg.PostgresError:
-                self._idle.append(connection)  # the server answered: the connection works
-                raise
-            except BaseException:
-                connection.terminate()
-                self.drop_idle()
-                raise
+        connection = await self._taken(deadline)
+        try:
+            left = max(deadline - asyncio.get_running_loop().time(), 0.001)
+            row = await connection.fetchrow(statement, *arguments, timeout=left)
+        except asyncpg.PostgresError:
+            self._idle.append(connection)  # the server answered: the connection works
+            raise
+        except BaseException:
+            connection.terminate()
+            self.drop_idle()
+            raise
+        else:
             self._idle.append(connection)
             return row
+        finally:
+            self._slots.release()
 
     def drop_idle(self) -> None:
         """Close the connections that nobody is using, without waiting for the server."""
         while self._idle:
             self._idle.pop().terminate()
 
-    def _taken(self) -> Any:
-        """The connection used last that is still open, or None."""
+    async def _taken(self, deadline: float) -> Any:
+        """A connection of the caller's own, for which it holds a slot."""
+        if not self._slots.locked():
+            await self._slots.acquire()  # at once, and without the cost of a time limit
+        else:
+            async with asyncio.timeout_at(deadline):
+                await self._slots.acquire()
         while self._idle:
-            connection = self._idle.pop()
+            connection = self._idle.pop()  # the one used last
             if not connection.is_closed():
                 return connection
-        return None
-
-    async def _opened(self) -> Any:
-        return await asyncpg.connect(self._database_url, server_settings=CONNECTION_SETTINGS)
+        try:
+            async with asyncio.timeout_at(deadline):
+                return await asyncpg.connect(self._database_url, server_settings=CONNECTION_SETTINGS)
+        except BaseException:
+            self._slots.release()
+            raise

@@ -8,8 +8,7 @@ import asyncio
 import logging
 import re
 import time
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Sequence
 from datetime import date
 from typing import Any, NamedTuple
 
@@ -24,6 +23,9 @@ logger = logging.getLogger(__name__)
 
 POINTER_AGE_SECONDS = 1.0
 """How long a pointer is believed."""
+
+_FAILURES = (asyncpg.PostgresError, asyncpg.InterfaceError, OSError)
+"""What asyncpg raises when there is no answer; a time-out is an OSError."""
 
 _TABLE = re.compile(r"features_\d{8}_[0-9a-f]{12}")
 
@@ -80,14 +82,12 @@ class OnlineReader:
             NothingPublished: no snapshot has been published.
             StoreUnavailable: Postgres is down, or slower than the time limit.
         """
-        async with self._within_limit() as connections:
-            pointer, row = await self._looked_up(connections, "features_statement", customer)
+        pointer, row = await self._looked_up("features_statement", customer)
         return PublishedFeatures(pointer.snapshot, tuple(row))
 
     async def customer(self, customer: int) -> PublishedCustomer:
         """All that is published of a customer; raises what :meth:`features` raises."""
-        async with self._within_limit() as connections:
-            pointer, row = await self._looked_up(connections, "customer_statement", customer)
+        pointer, row = await self._looked_up("customer_statement", customer)
         return PublishedCustomer(
             snapshot=pointer.snapshot,
             customer=row["id"],
@@ -103,46 +103,37 @@ class OnlineReader:
             NothingPublished: no snapshot has been published.
             StoreUnavailable: Postgres is down, or slower than the time limit.
         """
-        async with self._within_limit() as connections:
-            return (await self._read_pointer(connections)).snapshot
+        try:
+            return (await self._read_pointer(self._deadline())).snapshot
+        except _FAILURES as error:
+            raise self._unavailable(error) from error
 
     def close(self) -> None:
         """Close the connections."""
         if self._connections:
             self._connections.drop_idle()
 
-    @asynccontextmanager
-    async def _within_limit(self) -> AsyncIterator[Connections]:
-        if self._connections is None:
-            raise StoreUnavailable("service_database_url: CREDITRISK_SERVICE_DATABASE_URL is not set")
+    async def _looked_up(self, statement: str, customer: int) -> tuple[_Pointer, Any]:
+        deadline = self._deadline()
         try:
-            async with asyncio.timeout(self._timeout_seconds):
-                yield self._connections
-        except TimeoutError:
-            raise StoreUnavailable(f"Postgres did not answer within {self._timeout_seconds} s") from None
-        except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
-            logger.warning("Postgres cannot be read: %s: %s", type(error).__name__, _first_line(error))
-            raise StoreUnavailable(f"Postgres cannot be read ({type(error).__name__})") from error
-
-    async def _looked_up(
-        self, connections: Connections, statement: str, customer: int
-    ) -> tuple[_Pointer, Any]:
-        pointer = self._pointer
-        if pointer is None or pointer.good_until < time.monotonic():
-            pointer = await self._read_pointer(connections)
-        try:
-            row = await connections.fetch_row(getattr(pointer, statement), customer)
-        except asyncpg.UndefinedTableError:
-            pointer = await self._read_pointer(connections)
-            row = await connections.fetch_row(getattr(pointer, statement), customer)
+            pointer = self._pointer
+            if pointer is None or pointer.good_until < time.monotonic():
+                pointer = await self._read_pointer(deadline)
+            try:
+                row = await self._fetch_row(getattr(pointer, statement), customer, deadline=deadline)
+            except asyncpg.UndefinedTableError:
+                pointer = await self._read_pointer(deadline)
+                row = await self._fetch_row(getattr(pointer, statement), customer, deadline=deadline)
+        except _FAILURES as error:
+            raise self._unavailable(error) from error
         if row is None:
             raise CustomerUnknown(f"customer {customer}: not in the published snapshot {pointer.snapshot}")
         return pointer, row
 
-    async def _read_pointer(self, connections: Connections) -> _Pointer:
+    async def _read_pointer(self, deadline: float) -> _Pointer:
         read_at = time.monotonic()
         try:
-            row = await connections.fetch_row(self._pointer_statement)
+            row = await self._fetch_row(self._pointer_statement, deadline=deadline)
         except (asyncpg.UndefinedTableError, asyncpg.InvalidSchemaNameError):
             row = None
         if row is None:
@@ -159,6 +150,21 @@ class OnlineReader:
             read_at + POINTER_AGE_SECONDS,
         )
         return self._pointer
+
+    def _fetch_row(self, statement: str, *arguments: object, deadline: float) -> Awaitable[Any]:
+        if self._connections is None:
+            raise StoreUnavailable("service_database_url: CREDITRISK_SERVICE_DATABASE_URL is not set")
+        return self._connections.fetch_row(statement, *arguments, deadline=deadline)
+
+    def _deadline(self) -> float:
+        return asyncio.get_running_loop().time() + self._timeout_seconds
+
+    def _unavailable(self, error: Exception) -> StoreUnavailable:
+        if isinstance(error, TimeoutError):
+            return StoreUnavailable(f"Postgres did not answer within {self._timeout_seconds} s")
+        line = next(iter(str(error).splitlines()), "")
+        logger.warning("Postgres cannot be read: %s: %s", type(error).__name__, line)
+        return StoreUnavailable(f"Postgres cannot be read ({type(error).__name__})")
 
 
 def _history(row: Any) -> CustomerHistory:
@@ -182,7 +188,3 @@ def _select(columns: Sequence[str], source: tuple[str, str]) -> str:
 
 def _quoted(identifier: str) -> str:
     return '"' + identifier.replace('"', '""') + '"'
-
-
-def _first_line(error: BaseException) -> str:
-    return next(iter(str(error).splitlines()), "")

@@ -21,6 +21,8 @@ IndexArray = npt.NDArray[np.intp]
 TOLERANCE = 1e-12
 """How far a flat model's probability may be from its own model's on a reference row."""
 
+_INFINITY = float("inf")
+
 BATCH_CELLS = 500_000
 """Rows times trees walked at once in a batch, which bounds its working memory to some 30 MB."""
 
@@ -43,10 +45,11 @@ class _Tree:
 class FlatModel:
     """A model's trees, one after the other, and its calibration.
 
-    Node ``i`` compares cell ``cell[i]`` of the row with ``threshold[i]`` and goes on at ``children[2 * i]``,
-    or at ``children[2 * i + 1]`` where the value is greater. A row has two cells a feature, alike but where
-    the value is missing: there the first holds minus infinity, which goes left, the second plus infinity,
-    which goes right. A leaf is its own child.
+    Every node has two places in each array. At its first place, ``p``, ``cell[p]`` says which cell of the row
+    it compares with ``threshold[p]``; the walk goes on at the place ``children[p]``, or ``children[p + 1]``
+    where the cell is greater. A leaf is its own child. A row has two cells a feature, alike but where the
+    value is missing: there the first holds minus infinity, which goes left, the second plus infinity, which
+    goes right.
     """
 
     roots: IndexArray
@@ -55,8 +58,8 @@ class FlatModel:
     children: IndexArray
     value: FloatArray
     depth: int
-    single_precision: bool
-    """Forests round a feature to 32 bits before they compare it; boosting does not."""
+    precision: type[np.floating[Any]]
+    """What a feature is rounded to before it is compared: 32 bits by forests, 64 by boosting."""
     divisor: float
     """What the sum of the reached leaves' values is divided by before it is calibrated."""
     slope: float
@@ -69,13 +72,14 @@ class FlatModel:
         Args:
             row: five finite values in the order of ``FEATURE_NAMES``; None or NaN where one is missing.
         """
-        cells = self._cells(np.array(row, dtype=np.float64))  # makes None a NaN
-        nodes = self.roots
-        for _ in range(self.depth):
-            goes_right = cells.take(self.cell.take(nodes)) > self.threshold.take(nodes)
-            nodes = self.children.take(nodes + nodes + goes_right)
+        goes_left = [-_INFINITY if value is None or value != value else value for value in row]
+        goes_right = [_INFINITY if value is None or value != value else value for value in row]
+        cells = np.array(goes_left + goes_right, dtype=self.precision).astype(np.float64)
+        places = self.roots
+        for _ in range(self.depth):  # indexing is faster than take() on arrays this small
+            places = self.children[places + (cells[self.cell[places]] > self.threshold[places])]
         # Added up one by one, as the model does: numpy's pairwise sum can differ in the last bit.
-        total = float(self.value.take(nodes).cumsum()[-1])
+        total = float(self.value[places].cumsum()[-1])
         return float(self.logistic(-(self.slope * (total / self.divisor) + self.intercept)))
 
     def probabilities(self, rows: npt.ArrayLike) -> FloatArray:
@@ -90,24 +94,15 @@ class FlatModel:
         return probabilities
 
     def _batch(self, features: FloatArray) -> FloatArray:
-        cells = self._cells(features)
-        nodes = np.broadcast_to(self.roots, (len(features), len(self.roots)))
+        rounded = features.astype(self.precision).astype(np.float64)
+        missing = np.isnan(rounded)
+        cells = np.hstack((np.where(missing, -np.inf, rounded), np.where(missing, np.inf, rounded)))
+        places = np.broadcast_to(self.roots, (len(features), len(self.roots)))
         for _ in range(self.depth):
-            goes_right = np.take_along_axis(cells, self.cell[nodes], axis=1) > self.threshold[nodes]
-            nodes = self.children[nodes + nodes + goes_right]
-        totals = self.value[nodes].cumsum(axis=1)[:, -1]
+            goes_right = np.take_along_axis(cells, self.cell[places], axis=1) > self.threshold[places]
+            places = self.children[places + goes_right]
+        totals = self.value[places].cumsum(axis=1)[:, -1]
         return np.asarray(self.logistic(-(self.slope * (totals / self.divisor) + self.intercept)))
-
-    def _cells(self, features: FloatArray) -> FloatArray:
-        """The two cells a feature: all first ones, then all second ones, on the last axis."""
-        if self.single_precision:
-            features = features.astype(np.float32).astype(np.float64)
-        missing = np.isnan(features)
-        if not missing.any():
-            return np.concatenate((features, features), axis=-1)
-        return np.concatenate(
-            (np.where(missing, -np.inf, features), np.where(missing, np.inf, features)), axis=-1
-        )
 
 
 def flatten(model: Any) -> FlatModel:
@@ -141,14 +136,15 @@ def flatten(model: Any) -> FlatModel:
     feature = np.where(is_leaf, 0, _joined(trees, "feature"))
     # A split of missing from present values has an infinite threshold, which an infinite cell is not above.
     threshold = np.minimum(_joined(trees, "threshold"), np.finfo(np.float64).max)
+    cell = feature + len(FEATURE_NAMES) * ~_joined(trees, "missing_goes_left")
     return FlatModel(
-        roots=roots,
-        cell=(feature + len(FEATURE_NAMES) * ~_joined(trees, "missing_goes_left")).astype(np.intp),
-        threshold=threshold,
-        children=np.column_stack((left, right)).ravel().astype(np.intp),
-        value=_joined(trees, "value"),
+        roots=2 * roots,
+        cell=cell.astype(np.intp).repeat(2),
+        threshold=threshold.repeat(2),
+        children=2 * np.column_stack((left, right)).astype(np.intp).ravel(),
+        value=_joined(trees, "value").repeat(2),
         depth=max(tree.depth for tree in trees),
-        single_precision=kind == "RandomForestClassifier",
+        precision=np.float32 if kind == "RandomForestClassifier" else np.float64,
         divisor=divisor,
         slope=slope,
         intercept=intercept,

@@ -8,12 +8,12 @@ from contextlib import asynccontextmanager, suppress
 from functools import cache, partial
 from typing import Any
 
-from creditrisk.registry import ModelRegistry
-from creditrisk.release_ledger import ReleaseLedger
 from fastapi import FastAPI
 
 from creditrisk.online_reader import OnlineReader
 from creditrisk.provenance import code_version
+from creditrisk.registry import ModelRegistry
+from creditrisk.release_ledger import ReleaseLedger
 from creditrisk.settings import Settings
 from creditrisk.storage import Storage
 from serving.model_watch import ModelWatch, load_version

@@ -12,11 +12,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
+from creditrisk.errors import CreditRiskError, NothingReleased, VersionUnservable
 from creditrisk.registry import ModelManifest, ModelRegistry
 from creditrisk.release import ReleaseRecord
 from creditrisk.release_ledger import ReleaseLedger
-
-from creditrisk.errors import CreditRiskError, NothingReleased, VersionUnservable
 from creditrisk.scoring import FlatModel, flatten, verify
 
 logger = logging.getLogger(__name__)
