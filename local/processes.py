@@ -65,6 +65,7 @@ class Service:
                 start_new_session=True,
             )
         created = psutil.Process(started.pid).create_time()
+        started.returncode = 0  # it outlives this process, which waits for it by its number, if at all
         self.pid_file.write_text(f"{started.pid} {created}\n")
 
     def last_lines(self, count: int = 15) -> str:

@@ -1,0 +1,30 @@
+import os
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from local.generate_loans import generate_loans
+from tests.e2e.system import PORTS, System, command, free_ports, processes_of
+
+CUSTOMERS, DAYS, SEED = 2000, 730, 11
+
+
+@pytest.fixture(scope="session")
+def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
+    """The system after its first walk from a loans file to decisions. Nothing of it is left at the end."""
+    folder = tmp_path_factory.mktemp("a whole system")
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("CREDITRISK_")}
+    environment["CREDITRISK_VAR_DIR"] = str(folder / "var")
+    environment.update((name, str(port)) for name, port in zip(PORTS, free_ports(len(PORTS)), strict=True))
+    newest = datetime.now(UTC).date() - timedelta(days=1)
+    loans = folder / "own loans.csv"
+    generate_loans(loans, customers=CUSTOMERS, days=DAYS, seed=SEED, newest=newest)
+    try:
+        ran = command(environment, "run", "--loans", str(loans))
+        assert ran.returncode == 0, ran.stdout
+        yield System(environment, loans, newest, ran.stdout)
+    finally:
+        stopped = command(environment, "stop")
+        assert stopped.returncode == 0, stopped.stdout
+        assert processes_of(folder / "var") == []

@@ -1,0 +1,163 @@
+"""The whole system in a folder of its own, as ``make run`` brings it up, and what the tests ask of it."""
+
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import httpx
+import psutil
+import psycopg2
+
+from creditrisk.registry import ModelRegistry
+from creditrisk.release_ledger import ReleaseLedger
+from creditrisk.settings import PROJECT_ROOT, Settings, load_settings
+from creditrisk.snapshots import SnapshotCatalog
+from creditrisk.storage import Storage
+from local import airflow
+from local.airflow_client import AirflowClient
+
+PORTS = (
+    "CREDITRISK_API_PORT",
+    "CREDITRISK_AIRFLOW_PORT",
+    "CREDITRISK_MLFLOW_PORT",
+    "CREDITRISK_POSTGRES_PORT",
+)
+
+
+@dataclass(frozen=True)
+class System:
+    """A running system and the loans that it was started with."""
+
+    environment: dict[str, str]
+    loans: Path
+    newest: date
+    output: str
+    """What ``make run`` printed."""
+
+    @property
+    def var_dir(self) -> Path:
+        return Path(self.environment["CREDITRISK_VAR_DIR"])
+
+    @property
+    def settings(self) -> Settings:
+        ports = {name.removeprefix("CREDITRISK_").lower(): int(self.environment[name]) for name in PORTS}
+        return load_settings(var_dir=self.var_dir, **ports)
+
+    @property
+    def catalog(self) -> SnapshotCatalog:
+        return SnapshotCatalog(Storage(self.settings.lake_root))
+
+    @property
+    def registry(self) -> ModelRegistry:
+        return ModelRegistry(Storage(self.settings.registry_root))
+
+    @property
+    def ledger(self) -> ReleaseLedger:
+        return ReleaseLedger(Storage(self.settings.registry_root))
+
+    @contextmanager
+    def login(self, user: str = "op") -> Iterator[AirflowClient]:
+        with AirflowClient(
+            airflow.base_url(self.settings), user, airflow.passwords(self.settings)[user]
+        ) as client:
+            yield client
+
+    def run_dag(self, dag_id: str, form: dict[str, Any], seconds: float = 240) -> tuple[str, str]:
+        """Run a DAG by hand; the run's id and how it ended."""
+        with self.login() as client:
+            run_id = client.trigger(dag_id, form)
+            return run_id, client.wait(dag_id, run_id, seconds)
+
+    def states(self, dag_id: str, run_id: str) -> dict[str, str]:
+        with self.login() as client:
+            return {name: task["state"] for name, task in client.tasks(dag_id, run_id).items()}
+
+    def log(self, dag_id: str, run_id: str, task_id: str) -> str:
+        with self.login() as client:
+            tries = client.tasks(dag_id, run_id)[task_id]["try_number"]
+            return "\n".join(client.log(dag_id, run_id, task_id, tries))
+
+    def ask(self, method: str, path: str, **arguments: Any) -> httpx.Response:
+        return httpx.request(
+            method, f"http://127.0.0.1:{self.settings.api_port}{path}", timeout=10, **arguments
+        )
+
+    def served(self) -> tuple[str, str, object]:
+        """The pointer: snapshot, table, and when it was switched."""
+        url = self.settings.publisher_database_url
+        assert url is not None
+        with closing(psycopg2.connect(url.get_secret_value())) as connection, connection.cursor() as cursor:
+            cursor.execute(
+                f"SELECT snapshot, table_name, switched_at FROM {self.settings.database_schema}.current_snapshot"
+            )
+            row: tuple[str, str, object] = cursor.fetchone()  # type: ignore[assignment]
+        return row
+
+    def wait_for_model(self, version: str) -> None:
+        deadline = time.monotonic() + 10
+        while time.monotonic() < deadline:
+            answer = self.ask("GET", "/model")
+            if answer.is_success and answer.json()["version"] == version:
+                return
+            time.sleep(0.2)
+        raise AssertionError(f"{version} is not served within 10 s: {answer.text}")
+
+
+def spark_processes(system: System) -> list[psutil.Process]:
+    """Spark's processes, JVM and Python driver, of this system."""
+    found = []
+    for process in psutil.process_iter():
+        try:
+            words = " ".join(process.cmdline())
+            if "build_features.py" in words and str(system.var_dir) in words:
+                found.append(process)
+        except (psutil.NoSuchProcess, psutil.AccessDenied):
+            continue
+    return found
+
+
+def processes_of(var_dir: Path) -> list[str]:
+    """Command lines of whatever still runs with this folder for its files."""
+    found = []
+    for process in psutil.process_iter():
+        try:
+            mine = process.environ().get("CREDITRISK_VAR_DIR") == str(var_dir)
+            words = " ".join(process.cmdline())
+        except (psutil.NoSuchProcess, psutil.AccessDenied):
+            continue
+        if process.pid != os.getpid() and (mine or str(var_dir) in words):
+            found.append(words)
+    return found
+
+
+def free_ports(count: int) -> list[int]:
+    """Ports that nothing listens on."""
+    probes = [socket.socket() for _ in range(count)]
+    for probe in probes:
+        probe.bind(("127.0.0.1", 0))
+    ports = [int(probe.getsockname()[1]) for probe in probes]
+    for probe in probes:
+        probe.close()
+    return ports
+
+
+def command(environment: dict[str, str], *words: str) -> "subprocess.CompletedProcess[str]":
+    """One ``python -m local`` command of a system."""
+    return subprocess.run(
+        [sys.executable, "-m", "local", *words],
+        cwd=PROJECT_ROOT,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+        timeout=600,
+    )
