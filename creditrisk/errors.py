@@ -18,6 +18,10 @@ CreditRiskError
 │   ├── NothingPublished         no snapshot has been published yet
 │   ├── CustomerUnknown          the published snapshot has no such customer
 │   └── OlderThanServed          a snapshot older than the one being served
+├── TrainingError
+│   ├── SpecInvalid              a model spec breaks a rule
+│   ├── RowsInsufficient         a side of the split has too few loans to learn from or to judge by
+│   └── CandidateUnfinished      a step of training came before the one that it needs
 ├── RegistryError
 │   ├── VersionMissing           no committed model version of that name
 │   ├── VersionDamaged           a file is not the one the manifest was written for
@@ -104,6 +108,22 @@ class CustomerUnknown(StoreError):
 
 class OlderThanServed(StoreError):
     """The snapshot is older than the one being served."""
+
+
+class TrainingError(CreditRiskError):
+    """A model cannot be trained."""
+
+
+class SpecInvalid(TrainingError):
+    """A model spec breaks a rule; the message names field, value and rule."""
+
+
+class RowsInsufficient(TrainingError):
+    """A side of the split has too few loans to learn from or to judge by."""
+
+
+class CandidateUnfinished(TrainingError):
+    """A step of training was asked for before the one that it needs has ended."""
 
 
 class RegistryError(CreditRiskError):
