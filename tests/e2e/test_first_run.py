@@ -12,11 +12,8 @@ from tests.e2e.system import System, command
 
 def features_by_hand(system: System, customer: int) -> dict[str, Any]:
     """A customer's online row straight from the raw rows, with nothing of ours in between."""
-    rows = []
     with system.loans.open() as file:
-        for row in csv.DictReader(file):
-            if row["id"] == str(customer):
-                rows.append(row)
+        rows = [row for row in csv.DictReader(file) if row["id"] == str(customer)]
     rows.sort(key=lambda row: (row["loan_date"], int(row["loan_id"])))
     newest = rows[-1]
     before = [float(row["loan_amount"]) for row in rows if row["loan_date"] < newest["loan_date"]]
