@@ -5,17 +5,14 @@ import os
 import signal
 import time
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import date
 from pathlib import Path
 from typing import TypeVar
 
 import asyncpg
 import psutil
-import psycopg2
 import pytest
-from psycopg2 import sql
 
 from creditrisk.errors import CustomerUnknown, NothingPublished, StoreUnavailable
 from creditrisk.features import CustomerHistory
@@ -23,78 +20,9 @@ from creditrisk.online_reader import OnlineReader, PublishedCustomer, PublishedF
 from creditrisk.settings import Settings
 from local import postgres as embedded
 from tests.conftest import free_port
+from tests.online_tables import ADA, BIRTHDAY, FIRST, JOB_START, NEWEST_LOAN, SECOND, Store
 
 Answer = TypeVar("Answer")
-
-FIRST = ("2020-12-31-aaaaaaaaaaaa", "features_20201231_aaaaaaaaaaaa")
-SECOND = ("2021-01-01-bbbbbbbbbbbb", "features_20210101_bbbbbbbbbbbb")
-ADA = 5008827
-BIRTHDAY, JOB_START, NEWEST_LOAN = date(1988, 2, 1), date(2015, 3, 4), date(2020, 12, 1)
-
-
-@dataclass
-class Store:
-    """The tables as the publisher makes them."""
-
-    publisher_url: str
-    schema: str
-
-    def run(self, statement: str, *values: object) -> None:
-        with (
-            closing(psycopg2.connect(self.publisher_url)) as connection,
-            connection,
-            connection.cursor() as cursor,
-        ):
-            text = statement.format("{}")
-            cursor.execute(
-                sql.SQL(text).format(*[sql.Identifier(self.schema)] * text.count("{}")), values or None
-            )
-
-    def prepare(self) -> None:
-        self.run("CREATE SCHEMA {}")
-        self.run("GRANT USAGE ON SCHEMA {} TO creditrisk_service")
-        self.run(
-            "CREATE TABLE {}.current_snapshot (only_row boolean PRIMARY KEY DEFAULT true CHECK (only_row), "
-            "snapshot text NOT NULL, table_name text NOT NULL, switched_at timestamptz DEFAULT now())"
-        )
-        self.run("GRANT SELECT ON {}.current_snapshot TO creditrisk_service")
-
-    def load(self, table: str, age: int) -> None:
-        self.run(
-            "CREATE TABLE {}."
-            + table
-            + " (id bigint PRIMARY KEY, loan_id bigint, loan_date date, age smallint, "
-            "years_on_the_job smallint, nb_previous_loans int, avg_amount_loans_previous float8, "
-            "flag_own_car smallint, birthday date, job_start_date date, loan_count int, amount_sum_micros bigint, "
-            "loan_count_before_newest_day int, amount_sum_micros_before_newest_day bigint)"
-        )
-        self.run("GRANT SELECT ON {}." + table + " TO creditrisk_service")
-        insert = "INSERT INTO {}." + table + " VALUES (" + ", ".join(["%s"] * 14) + ")"
-        self.run(
-            insert,
-            ADA,
-            900,
-            NEWEST_LOAN,
-            age,
-            5,
-            3,
-            233.5,
-            1,
-            BIRTHDAY,
-            JOB_START,
-            4,
-            934_000_000,
-            3,
-            700_500_000,
-        )
-        self.run(insert, -7, 1, NEWEST_LOAN, 50, None, 0, None, 0, BIRTHDAY, None, 1, 5, 0, 0)
-
-    def point(self, snapshot: tuple[str, str]) -> None:
-        self.run(
-            "INSERT INTO {}.current_snapshot (snapshot, table_name) VALUES (%s, %s) "
-            "ON CONFLICT (only_row) DO UPDATE SET snapshot = excluded.snapshot, table_name = excluded.table_name",
-            *snapshot,
-        )
 
 
 @pytest.fixture
