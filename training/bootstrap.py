@@ -30,8 +30,7 @@ METRICS = ("roc_auc", "average_precision", "ks", "brier", "log_loss", "calibrati
 
 
 class CustomerBootstrap:
-    """How often each customer is drawn in each replicate: the same draws for every score, so that scores can
-    be compared in pairs."""
+    """How often each customer is drawn in each replicate: the same draws for every score, which pairs them."""
 
     def __init__(
         self, customers: npt.NDArray[np.int64], replicates: int = REPLICATES, seed: int = SEED
