@@ -5,6 +5,7 @@ import sys
 from collections.abc import Callable, Sequence
 
 from creditrisk.errors import CreditRiskError
+from creditrisk.release_commands import add_release_commands
 from creditrisk.settings import Settings, load_settings
 
 Command = Callable[[Settings, argparse.Namespace], None]
@@ -15,7 +16,8 @@ def build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m creditrisk", description="Credit-risk features, models, decisions."
     )
-    parser.add_subparsers(title="commands", required=True, metavar="<command>")
+    commands = parser.add_subparsers(title="commands", required=True, metavar="<command>")
+    add_release_commands(commands)
     return parser
 
 

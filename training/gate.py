@@ -152,5 +152,5 @@ def _not_judged(name: str, why: str) -> GateCheck:
         high=None,
         limit=None,
         verdict=Verdict.NOT_JUDGED,
-        sentence=f"{name}: not judged: {why}",
+        sentence=f"not judged: {why}",
     )

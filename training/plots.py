@@ -187,7 +187,7 @@ def _scores(late: npt.NDArray[Any], probabilities: FloatArray, threshold: float)
 
 def _importance(importance: Sequence[FeatureImportance]) -> Figure:
     figure, axes = _axes(
-        "Permutation importance: what shuffling a feature costs", "ROC AUC lost, mean of several shuffles", ""
+        "What shuffling a feature costs", "ROC AUC lost: mean and spread of several shuffles", ""
     )
     lowest_first = list(reversed(importance))
     axes.barh(
