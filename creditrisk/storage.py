@@ -8,7 +8,7 @@ writers wins.
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO, cast
 from urllib.parse import unquote, urlsplit
 
 import obstore
@@ -59,6 +59,16 @@ class Storage:
         """
         with self._translated(key):
             return bytes(obstore.get(self._store, self._path(key)).bytes())
+
+    @contextmanager
+    def open(self, key: str) -> Iterator[BinaryIO]:
+        """The object as a file to read and seek in, without fetching all of it.
+
+        Raises:
+            ObjectMissing: there is none of that name.
+        """
+        with self._translated(key):
+            yield cast(BinaryIO, obstore.open_reader(self._store, self._path(key)))
 
     def exists(self, key: str) -> bool:
         """Whether there is an object of that name: one request, no listing."""

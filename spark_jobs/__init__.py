@@ -1,1 +1,1 @@
-"""The Spark job that turns landed loans into a feature snapshot."""
+"""The feature job: landed loans in, a committed feature snapshot out."""

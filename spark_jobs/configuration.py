@@ -1,0 +1,97 @@
+"""How Spark is configured, for whoever starts it. Imports no pyspark, so that a DAG may ask.
+
+The JVM's options were chosen by measurement, see ``tests/benchmarks/bench_features.py``.
+"""
+
+import hashlib
+import os
+import shutil
+from importlib.metadata import version
+from pathlib import Path
+from urllib.parse import quote
+
+from creditrisk.settings import Settings
+
+LOG_CONFIGURATION = Path(__file__).resolve().parent / "log4j2.properties"
+ARCHIVES = "spark"
+
+
+def spark_conf(settings: Settings) -> dict[str, str]:
+    """Spark properties of the feature job; all but the master, which is the caller's to choose."""
+    conf = {
+        "spark.driver.memory": settings.spark_driver_memory,
+        "spark.driver.extraJavaOptions": " ".join(jvm_options(settings)),
+        "spark.ui.enabled": "false",
+        "spark.ui.showConsoleProgress": "false",
+        "spark.local.dir": str(scratch_folder(settings)),
+        "spark.sql.session.timeZone": "UTC",
+        "spark.sql.ansi.enabled": "true",
+        # Pruned columns let short and long lines pass, and fields move.
+        "spark.sql.csv.parser.columnPruning.enabled": "false",
+        "spark.sql.optimizer.enableCsvExpressionOptimization": "false",
+        # A window's rows stay in memory up to this many, instead of 4,096.
+        "spark.sql.windowExec.buffer.in.memory.threshold": "65536",
+        "spark.hadoop.mapreduce.fileoutputcommitter.marksuccessfuljobs": "false",
+        "spark.sql.parquet.compression.codec": "zstd",
+    }
+    if is_local(settings.spark_master):
+        conf |= {"spark.driver.host": "127.0.0.1", "spark.driver.bindAddress": "127.0.0.1"}
+    return conf
+
+
+def is_local(master: str) -> bool:
+    """Whether Spark runs on this machine alone, in one process."""
+    return master.startswith("local")
+
+
+def scratch_folder(settings: Settings) -> Path:
+    """Where Spark keeps shuffles and spilled rows while it runs."""
+    return settings.var_dir.absolute() / "spark" / "scratch"
+
+
+def jvm_options(settings: Settings, *, with_archive: bool = True) -> list[str]:
+    """Options of the driver's JVM, quoted as Spark's launcher reads them."""
+    options = [
+        "-XX:+UseParallelGC",
+        "-XX:-UsePerfData",
+        _quoted(f"-Dlog4j2.configurationFile=file:{quote(str(LOG_CONFIGURATION))}"),
+    ]
+    archive = archive_file(settings)
+    if with_archive and archive is not None and archive.is_file():
+        options += [_quoted(f"-XX:SharedArchiveFile={archive}"), "-Xlog:cds=off", "-Xlog:cds+dynamic=off"]
+    if settings.spark_jvm_options:
+        options.append(settings.spark_jvm_options)
+    return options
+
+
+def archive_file(settings: Settings) -> Path | None:
+    """Where the class-data archive for this Java and this Spark lies, made or not; None without Java."""
+    java = java_program()
+    if java is None:
+        return None
+    facts = java.stat()
+    key = f"{java}\n{facts.st_size}\n{facts.st_mtime_ns}\n{version('pyspark')}\n{spark_home()}"
+    return (
+        settings.var_dir.absolute()
+        / ARCHIVES
+        / f"classes-{hashlib.sha256(key.encode()).hexdigest()[:12]}.jsa"
+    )
+
+
+def java_program() -> Path | None:
+    """The Java that Spark will run: of ``JAVA_HOME``, else of the ``PATH``."""
+    home = os.environ.get("JAVA_HOME")
+    found = str(Path(home) / "bin" / "java") if home else shutil.which("java")
+    return Path(found).resolve() if found and Path(found).is_file() else None
+
+
+def spark_home() -> str:
+    """The folder of the Spark that runs: ``SPARK_HOME``, else pyspark's own."""
+    from importlib.util import find_spec
+
+    spec = find_spec("pyspark")  # finds it without importing it
+    return os.environ.get("SPARK_HOME") or str(Path(spec.origin or "").parent if spec else "")
+
+
+def _quoted(option: str) -> str:
+    return f'"{option}"' if " " in option else option

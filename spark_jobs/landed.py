@@ -1,0 +1,150 @@
+"""Landed files: which ones a run reads, and whether their columns are the contract's."""
+
+import csv
+import re
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+from creditrisk.contract import RawColumn
+from creditrisk.errors import ContractError, HeaderError, NoInputError
+from creditrisk.settings import file_url
+from creditrisk.storage import Storage
+
+CSV_SUFFIXES = (".csv", ".csv.gz")
+PARQUET_SUFFIX = ".parquet"
+_DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
+_LONGEST_HEADER = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class LandedFile:
+    """A file of the input: its key below the input's root, and the day it landed."""
+
+    key: str
+    landed: date
+
+    @property
+    def is_parquet(self) -> bool:
+        """Whether it is Parquet; CSV otherwise."""
+        return self.key.endswith(PARQUET_SUFFIX)
+
+
+@dataclass(frozen=True, slots=True)
+class LandedFiles:
+    """Files below one root."""
+
+    root: Storage
+    files: tuple[LandedFile, ...]
+
+
+def find_landed(where: str, landed_until: date, today: date) -> LandedFiles:
+    """Files that landed by a day, in the order of their keys.
+
+    Args:
+        where: a URL or a local path, of a file or of a folder. A folder of a landing day (``2020-12-31/…``) is read
+            when the day has come; a file given by itself, or lying directly in the folder, counts as landed today.
+        landed_until: the last landing day to read.
+        today: the day of the run.
+
+    Raises:
+        ContractError: a folder is no landing day, or a file is neither CSV nor Parquet; all of them are listed.
+    """
+    url = where if "://" in where else file_url(Path(where))
+    root, names = _listing(url)
+    found, strange = [], []
+    for key in names:
+        if any(part.startswith((".", "_")) for part in key.split("/")):
+            continue  # by custom a file that is still being written, or a marker
+        folder = key.split("/")[0] if "/" in key else ""
+        landed = _day(folder) if folder else today
+        if landed is None or not key.endswith((*CSV_SUFFIXES, PARQUET_SUFFIX)):
+            strange.append(key)
+        elif not folder or landed <= landed_until:
+            found.append(LandedFile(key, landed))
+    if strange:
+        raise ContractError(
+            f"{url}: not CSV (.csv, .csv.gz) or Parquet (.parquet) in a folder of a landing day"
+            f" (YYYY-MM-DD): {', '.join(strange)}"
+        )
+    return LandedFiles(root, tuple(found))
+
+
+def require_input(loans: LandedFiles, landed_until: date) -> None:
+    """Raise where there is nothing to read.
+
+    Raises:
+        NoInputError: no loans file has landed.
+    """
+    if not loans.files:
+        raise NoInputError(f"{loans.root.url}: no loans file has landed up to {landed_until}")
+
+
+def read_headers(landed: LandedFiles, columns: Sequence[RawColumn]) -> dict[LandedFile, tuple[str, ...]]:
+    """Column names of each file, in the file's order; a file without a single line is left out.
+
+    Raises:
+        HeaderError: columns are missing, extra or doubled; every one of every file is listed.
+    """
+    headers = {file: header for file in landed.files if (header := _header(landed.root, file))}
+    wanted = {column.name for column in columns}
+    problems = []
+    for file, header in headers.items():
+        parts = {
+            "missing": [column.name for column in columns if column.name not in header],
+            "extra": [name for name in dict.fromkeys(header) if name not in wanted],
+            "twice": [name for name in dict.fromkeys(header) if header.count(name) > 1],
+        }
+        told = [f"{what} {', '.join(map(repr, names))}" for what, names in parts.items() if names]
+        if told:
+            problems.append(f"{landed.root.url_of(file.key)}: {'; '.join(told)}")
+    if problems:
+        raise HeaderError("columns are not the contract's: " + " | ".join(problems))
+    return headers
+
+
+def _listing(url: str) -> tuple[Storage, list[str]]:
+    """The input's root and the keys below it; of a single file, its folder and its name."""
+    if url.endswith((*CSV_SUFFIXES, PARQUET_SUFFIX)):
+        parent = Storage(url.rpartition("/")[0])
+        name = url.rpartition("/")[2]
+        if parent.local_root is not None:
+            name = Path(Storage(url).local_root or "").name  # unescaped
+        if parent.exists(name):
+            return parent, [name]
+    root = Storage(url)
+    return root, root.keys()
+
+
+def _day(text: str) -> date | None:
+    try:
+        return date.fromisoformat(text) if _DAY.fullmatch(text) else None
+    except ValueError:
+        return None
+
+
+def _header(root: Storage, file: LandedFile) -> tuple[str, ...]:
+    with root.open(file.key) as content:
+        if file.is_parquet:
+            import pyarrow.parquet as parquet
+
+            return tuple(parquet.read_schema(content).names)
+        return tuple(next(csv.reader([_first_line(content, file.key.endswith(".gz"))]), []))
+
+
+def _first_line(content: Any, is_packed: bool) -> str:
+    """The first line that is not blank, as Spark sees it: a line ends with CR, LF or both."""
+    unpack = zlib.decompressobj(wbits=zlib.MAX_WBITS | 16) if is_packed else None
+    text = b""
+    while len(text) < _LONGEST_HEADER:
+        chunk = content.read(1 << 16)
+        if not chunk:
+            break
+        text += unpack.decompress(chunk) if unpack else chunk
+        if re.search(rb"\S[^\r\n]*[\r\n]", text):
+            break
+    lines = re.split(r"[\r\n]+", text.decode("utf-8-sig", errors="replace"))
+    return next((line for line in lines if line.strip()), "")

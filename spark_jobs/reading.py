@@ -1,0 +1,165 @@
+"""Landed files as rows of text, losing nothing: what cannot be read as fields is kept as a malformed line.
+
+Spark's CSV source alone reads a reordered header by position, and passes short lines, long lines and broken
+quotes. So each file's header is read beforehand, files are grouped by it, every line is taken whole, and its
+fields are then read by name.
+"""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from datetime import date
+from functools import reduce
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote
+
+from pyspark.sql import Column, DataFrame, SparkSession
+from pyspark.sql import functions as F
+from pyspark.sql.types import StructType, TimestampNTZType, TimestampType
+
+from creditrisk.contract import RawColumn
+from creditrisk.settings import file_url
+from creditrisk.storage import Storage, spark_path
+from spark_jobs.landed import LandedFile, LandedFiles
+
+Header = tuple[str, ...]
+
+_BROKEN = "__broken"
+_NO_SEPARATOR = "\x01"
+_GLOB_CHARACTERS = str.maketrans({character: f"\\{character}" for character in "\\*?[]{}"})
+
+
+def read_rows(
+    spark: SparkSession, landed: LandedFiles, headers: dict[LandedFile, Header], columns: Sequence[RawColumn]
+) -> DataFrame | None:
+    """Every row of the landed files.
+
+    Returns:
+        The columns' text (null or empty where missing), ``raw`` (the line as it landed; of a Parquet row, its
+        fields as CSV), ``source`` (the file's key), ``landed`` (its day) and ``is_malformed``. None without files.
+    """
+    groups: dict[tuple[bool, Header], list[LandedFile]] = defaultdict(list)
+    for file, header in headers.items():
+        groups[file.is_parquet, header].append(file)
+    parts: list[DataFrame] = []
+    for (is_parquet, header), files in groups.items():
+        if is_parquet:  # types may differ from file to file
+            parts += [_parquet_rows(spark, landed, [file], columns) for file in files]
+        else:
+            parts.append(_csv_rows(spark, landed, files, header, columns))
+    return reduce(DataFrame.unionByName, parts) if parts else None
+
+
+def local_copy(landed: LandedFiles, folder: Path) -> LandedFiles:
+    """The same files on this machine's disk; those that are there already stay where they are."""
+    if landed.root.local_root is not None:
+        return landed
+    for file in landed.files:
+        target = folder / file.key
+        target.parent.mkdir(parents=True, exist_ok=True)
+        landed.root.download(file.key, target)
+    return LandedFiles(Storage(file_url(folder)), landed.files)
+
+
+def _csv_rows(
+    spark: SparkSession,
+    landed: LandedFiles,
+    files: list[LandedFile],
+    header: Header,
+    columns: Sequence[RawColumn],
+) -> DataFrame:
+    # A separator that never occurs: the source drops each file's header and hands over whole lines.
+    lines = (
+        spark.read.schema(f"line string, {_BROKEN} string")
+        .option("header", True)
+        .option("sep", _NO_SEPARATOR)
+        .option("quote", "")
+        .option("columnNameOfCorruptRecord", _BROKEN)
+        .csv(_paths(landed, files))
+        .select(F.coalesce(_BROKEN, "line").alias("raw"), _key(landed).alias("source"))
+    )
+    schema = ", ".join(f"`{name}` string" for name in (*header, _BROKEN))
+    options = {"columnNameOfCorruptRecord": _BROKEN, "mode": "PERMISSIVE", "escape": '"'}
+    read = lines.withColumn("fields", F.from_csv("raw", schema, options))
+    names = [column.name for column in columns]
+    has_broken_quotes = F.contains("raw", F.lit('"')) & (
+        F.exists(
+            F.array(*(F.col(f"fields.{name}") for name in names)), lambda text: F.contains(text, F.lit('"'))
+        )
+        | ((F.length("raw") - F.length(F.replace("raw", F.lit('"'), F.lit("")))) % 2 == 1)
+    )
+    is_malformed = F.col(f"fields.{_BROKEN}").isNotNull() | F.coalesce(has_broken_quotes, F.lit(False))
+    return read.select(
+        *(F.col(f"fields.{name}").alias(name) for name in names),
+        "raw",
+        "source",
+        _landed(files).alias("landed"),
+        is_malformed.alias("is_malformed"),
+    )
+
+
+def _parquet_rows(
+    spark: SparkSession, landed: LandedFiles, files: list[LandedFile], columns: Sequence[RawColumn]
+) -> DataFrame:
+    rows = spark.read.parquet(*_paths(landed, files))
+    texts = {column.name: _as_text(rows.schema, column.name) for column in columns}
+    return rows.select(
+        *(text.alias(name) for name, text in texts.items()),
+        F.concat_ws(",", *(F.coalesce(text, F.lit("")) for text in texts.values())).alias("raw"),
+        _key(landed).alias("source"),
+        _landed(files).alias("landed"),
+        F.lit(False).alias("is_malformed"),
+    ).withColumn(
+        "is_malformed",
+        F.exists(F.array(*(F.col(name) for name in texts)), lambda text: F.contains(text, F.lit('"')))
+        & F.contains("raw", F.lit('"')),
+    )
+
+
+def _as_text(schema: StructType, name: str) -> Column:
+    """A Parquet value as the CSV would say it; midnight of a timestamp column is a date."""
+    value = F.col(f"`{name}`")
+    if isinstance(schema[name].dataType, TimestampType | TimestampNTZType):
+        day = value.cast("date")
+        return F.when(value == day.cast(schema[name].dataType), day.cast("string")).otherwise(
+            value.cast("string")
+        )
+    return value.cast("string")
+
+
+def _paths(landed: LandedFiles, files: list[LandedFile]) -> list[str]:
+    return [spark_path(landed.root.url_of(file.key)).translate(_GLOB_CHARACTERS) for file in files]
+
+
+def _key(landed: LandedFiles) -> Column:
+    """The file's key below the input's root, still escaped as Spark prints paths."""
+    parts = len(_printed(landed).split("/"))
+    path = F.col("_metadata.file_path")
+    return F.substr(path, F.length(F.substring_index(path, "/", parts)) + 2)
+
+
+def _printed(landed: LandedFiles) -> str:
+    """The root as Spark prints it, but for its escapes: they hold no slash."""
+    url = spark_path(landed.root.url)
+    return url if "://" in url else url.replace("file:/", "file:///", 1)
+
+
+def file_key(source: str) -> str:
+    """A row's ``source`` as the file's key."""
+    return unquote(source)
+
+
+def _landed(files: list[LandedFile]) -> Column:
+    """The day a row's file landed: one for all files, or the name of the first folder of its key."""
+    days = {file.landed for file in files}
+    if len(days) == 1:
+        return F.lit(days.pop())
+    folder = F.substring_index("source", "/", 1).try_cast("date")
+    today: list[date] = [file.landed for file in files if "/" not in file.key]
+    return F.coalesce(folder, F.lit(today[0])) if today else folder
+
+
+def rows_by_file(rows: Any, landed: LandedFiles) -> list[tuple[LandedFile, int]]:
+    """Counts by ``source`` matched with their files; a file without a row counts 0."""
+    counts = {file_key(row["source"]): int(row["rows"]) for row in rows}
+    return [(file, counts.get(file.key, 0)) for file in landed.files]

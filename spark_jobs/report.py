@@ -1,0 +1,36 @@
+"""What the job tells an operator, in words."""
+
+from creditrisk.contract import ROW_RULES
+from creditrisk.snapshots import SnapshotManifest
+
+_SENTENCES = {rule.name: rule.sentence for rule in ROW_RULES}
+
+
+def report_lines(manifest: SnapshotManifest, *, is_new: bool) -> list[str]:
+    """The lines an operator reads last: what became of the rows, why some were refused, how long it took."""
+    counts = manifest.counts
+    rows = (
+        f"{counts.rows_in:,} rows in from {len(manifest.inputs):,} files = {counts.kept:,} kept"
+        f" + {counts.quarantined:,} quarantined + {counts.later:,} later (loans after {manifest.as_of})."
+    )
+    loans = (
+        f"{counts.loans:,} loans of {counts.customers:,} customers; {counts.repeated:,} kept rows were identical"
+        f" copies; newest loan {manifest.newest_loan_date or 'none'}."
+    )
+    lines = [rows, loans]
+    if counts.labels_in:
+        lines.append(
+            f"{counts.labels_in:,} late labels in, {counts.labels_quarantined:,} of them quarantined."
+        )
+    for rule, refused in manifest.quarantined_by_rule.items():
+        lines.append(
+            f"  quarantined {refused:,}: {rule}: {_SENTENCES.get(rule, 'A late label breaks this rule.')}"
+        )
+    phases = ", ".join(f"{phase} {seconds:.1f}" for phase, seconds in manifest.timings_seconds.items())
+    lines.append(f"Seconds: {phases}.")
+    lines.append(
+        f"Snapshot {manifest.snapshot} is new and in force for {manifest.as_of}."
+        if is_new
+        else f"Snapshot {manifest.snapshot} was there already, with the same content: nothing has changed."
+    )
+    return lines
