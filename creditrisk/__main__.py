@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from creditrisk.errors import CreditRiskError
 from creditrisk.release_commands import add_release_commands
 from creditrisk.settings import Settings, load_settings
+from creditrisk.snapshot_commands import add_snapshot_commands
 
 Command = Callable[[Settings, argparse.Namespace], None]
 
@@ -17,6 +18,7 @@ def build_parser() -> argparse.ArgumentParser:
         prog="python -m creditrisk", description="Credit-risk features, models, decisions."
     )
     commands = parser.add_subparsers(title="commands", required=True, metavar="<command>")
+    add_snapshot_commands(commands)
     add_release_commands(commands)
     return parser
 

@@ -19,7 +19,7 @@ from creditrisk.errors import OlderThanServed, SnapshotMissing
 from creditrisk.published_table import PublishedTable, loaded_tables, snapshot_of
 from creditrisk.settings import Settings
 from creditrisk.snapshots import SnapshotId, SnapshotManifest
-from creditrisk.store_schema import StoreSchema, only_publisher
+from creditrisk.store_schema import StoreSchema
 
 logger = logging.getLogger(__name__)
 
@@ -72,7 +72,7 @@ class OnlineStore:
 
     def migrate(self) -> list[str]:
         """Apply the schema changes that are missing; return the names of their files."""
-        with self._schema.connected() as connection:
+        with self._schema.publishing() as connection:
             return self._schema.migrate(connection)
 
     def served(self) -> SnapshotId | None:
@@ -171,10 +171,9 @@ class OnlineStore:
 
     @contextmanager
     def _publishing(self) -> Iterator[extensions.connection]:
-        with self._schema.connected() as connection:
+        with self._schema.publishing() as connection:
             self._schema.migrate(connection)
-            with only_publisher(connection, self._schema.schema):
-                yield connection
+            yield connection
 
     def _served(self, cursor: extensions.cursor) -> SnapshotId | None:
         cursor.execute(sql.SQL("SELECT snapshot FROM {}").format(self._schema.table("current_snapshot")))

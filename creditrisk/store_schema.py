@@ -74,14 +74,26 @@ class StoreSchema:
         except psycopg2.Error as error:
             raise StoreError(f"Postgres (publisher): {_first_line(error)}") from error
 
+    @contextmanager
+    def publishing(self) -> Iterator[extensions.connection]:
+        """A connection that has the market's schema to itself.
+
+        Other publishers, migrations included, wait; the lock goes with the connection, however that ends.
+        """
+        with self.connected() as connection:
+            with connection, connection.cursor() as cursor:
+                cursor.execute(
+                    "SELECT pg_advisory_lock(hashtextextended(%s, 0))", (f"publish {self.schema}",)
+                )
+            yield connection
+
     def migrate(self, connection: extensions.connection) -> list[str]:
-        """Bring the schema up to date in one transaction, under a lock; return the files that were applied.
+        """Bring the schema up to date in one transaction, under the lock; return the files that were applied.
 
         Raises:
             StoreError: the database is ahead of this code.
         """
         with connection, connection.cursor() as cursor:
-            _lock(cursor, f"migrate {self.schema}")
             self._make_schema(cursor)
             cursor.execute(sql.SQL("SELECT name FROM {}").format(self.table("migrations")))
             applied = {name for (name,) in cursor.fetchall()}
@@ -142,19 +154,6 @@ class StoreSchema:
                 "(name text PRIMARY KEY, applied_at timestamptz NOT NULL DEFAULT now())"
             ).format(self.table("migrations"))
         )
-
-
-@contextmanager
-def only_publisher(connection: extensions.connection, schema: str) -> Iterator[None]:
-    """Keep other publishers of the market waiting; the lock goes with the connection, however it ends."""
-    name = f"publish {schema}"
-    with connection, connection.cursor() as cursor:
-        cursor.execute("SELECT pg_advisory_lock(hashtextextended(%s, 0))", (name,))
-    yield
-
-
-def _lock(cursor: extensions.cursor, name: str) -> None:
-    cursor.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", (name,))
 
 
 def _migrations() -> dict[str, str]:
