@@ -29,6 +29,8 @@ def process_environment(settings: Settings, java: Path) -> dict[str, str]:
         "JAVA_HOME": str(java),
         "SPARK_LOCAL_DIRS": str(scratch),
         "SPARK_LOCAL_IP": settings.bind_host,
+        "SPARK_LAUNCHER_OPTS": "-XX:-UsePerfData",  # else each JVM leaves a file in /tmp
+        "SPARK_SUBMIT_OPTS": f'-XX:-UsePerfData -Djava.io.tmpdir="{scratch}"',
         "TMPDIR": str(scratch),
         "MPLCONFIGDIR": str(settings.var_dir / "cache" / "matplotlib"),
         "CREDITRISK_VAR_DIR": str(settings.var_dir),

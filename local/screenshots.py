@@ -6,6 +6,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+import httpx
 from playwright.sync_api import Page, sync_playwright
 
 from creditrisk.settings import Settings, load_settings
@@ -35,14 +36,13 @@ def take(settings: Settings, folder: Path) -> list[Path]:
     if browser_path is None:
         raise StackError("no Chromium on the PATH: apt-get install chromium")
     folder.mkdir(parents=True, exist_ok=True)
-    ui, service = airflow.base_url(settings), f"http://{settings.bind_host}:{settings.api_port}"
+    ui = airflow.base_url(settings)
     pictures = {
         "airflow-dags.png": f"{ui}/dags",
         "airflow-refresh-features.png": f"{ui}/dags/refresh_features",
         "airflow-train-model.png": f"{ui}/dags/train_model",
         "airflow-promote-model.png": f"{ui}/dags/promote_model",
-        "api-docs.png": f"{service}/docs",
-        "mlflow.png": f"http://{settings.bind_host}:{settings.mlflow_port}/#/experiments",
+        "mlflow-run.png": _newest_mlflow_run(settings),
     }
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=browser_path, args=_FLAGS)
@@ -54,6 +54,18 @@ def take(settings: Settings, folder: Path) -> list[Path]:
             page.screenshot(path=folder / name)
         browser.close()
     return [folder / name for name in pictures]
+
+
+def _newest_mlflow_run(settings: Settings) -> str:
+    """The page of the newest training run."""
+    base = f"http://{settings.bind_host}:{settings.mlflow_port}"
+    api = f"{base}/api/2.0/mlflow"
+    name = {"experiment_name": f"creditrisk_{settings.market}"}
+    experiment = httpx.get(f"{api}/experiments/get-by-name", params=name).json()["experiment"][
+        "experiment_id"
+    ]
+    found = httpx.post(f"{api}/runs/search", json={"experiment_ids": [experiment], "max_results": 1}).json()
+    return f"{base}/#/experiments/{experiment}/runs/{found['runs'][0]['info']['run_id']}"
 
 
 def _log_in(page: Page, settings: Settings) -> None:

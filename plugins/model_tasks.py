@@ -30,8 +30,8 @@ def judge(version: str) -> dict[str, Any]:
 
     with told_plainly():
         gate = judge_version(load_settings(), version)
-    for reason in gate.reasons:
-        logger.warning("%s", reason)
+    for check in gate.checks:
+        logger.info("%-10s  %s", check.verdict, check.sentence)
     logger.info("Version %s: the model gate says %s.", version, gate.verdict)
     return {"verdict": str(gate.verdict), "reasons": list(gate.reasons)}
 

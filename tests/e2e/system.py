@@ -70,7 +70,7 @@ class System:
         ) as client:
             yield client
 
-    def run_dag(self, dag_id: str, form: dict[str, Any], seconds: float = 240) -> tuple[str, str]:
+    def run_dag(self, dag_id: str, form: dict[str, Any], seconds: float = 600) -> tuple[str, str]:
         """Run a DAG by hand; the run's id and how it ended."""
         with self.login() as client:
             run_id = client.trigger(dag_id, form)

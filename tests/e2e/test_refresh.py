@@ -42,7 +42,7 @@ def test_a_backfilled_past_date_is_built_and_judged_and_not_published(system: Sy
             found = runs["dag_runs"]
             time.sleep(0.5)
         run_id = found[0]["dag_run_id"]
-        assert client.wait("refresh_features", run_id, 240) == "success"
+        assert client.wait("refresh_features", run_id, 600) == "success"
     assert system.states("refresh_features", run_id) == {
         "build_features": "success",
         "quality_gate": "success",
@@ -81,7 +81,7 @@ def test_a_build_killed_midway_leaves_no_process_and_ends_the_same_when_run_agai
         )
         assert cleared.is_success, cleared.text
         time.sleep(1)
-        assert client.wait("refresh_features", run_id, 240) == "success"
+        assert client.wait("refresh_features", run_id, 600) == "success"
     snapshot = system.catalog.current(as_of)
     assert snapshot is not None
     before = system.catalog.lake.keys()
