@@ -11,7 +11,7 @@ from typing import Any
 from fastapi import FastAPI
 
 from creditrisk.online_reader import OnlineReader
-from creditrisk.provenance import code_version
+from creditrisk.provenance import code_version, container_image
 from creditrisk.registry import ModelRegistry
 from creditrisk.release_ledger import ReleaseLedger
 from creditrisk.settings import Settings
@@ -43,6 +43,7 @@ def create_app(settings: Settings) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        await asyncio.to_thread(provenance)  # asks git, which no request should wait for
         watching = asyncio.create_task(models.run())
         try:
             yield
@@ -65,7 +66,7 @@ def create_app(settings: Settings) -> FastAPI:
         interface = json.dumps(app.openapi(), sort_keys=True).encode()
         return {
             "code_version": code_version(),
-            "image": None,
+            "image": container_image(),
             "openapi_sha256": hashlib.sha256(interface).hexdigest(),
         }
 
