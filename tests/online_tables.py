@@ -1,4 +1,4 @@
-"""Online tables as the publisher makes them, of two customers, small enough to know by heart."""
+"""Two customers in online tables of the publisher's own layout, few enough to know by heart."""
 
 from contextlib import closing
 from dataclasses import dataclass
@@ -7,6 +7,11 @@ from datetime import date
 import psycopg2
 from psycopg2 import sql
 
+from creditrisk.contract import CUSTOMER_COLUMNS
+from creditrisk.online_store import OnlineStore
+from creditrisk.settings import Settings
+from creditrisk.store_schema import StoreSchema
+
 FIRST = ("2020-12-31-aaaaaaaaaaaa", "features_20201231_aaaaaaaaaaaa")
 SECOND = ("2021-01-01-bbbbbbbbbbbb", "features_20210101_bbbbbbbbbbbb")
 ADA = 5008827
@@ -14,11 +19,19 @@ BIRTHDAY, JOB_START, NEWEST_LOAN = date(1988, 2, 1), date(2015, 3, 4), date(2020
 
 
 @dataclass
-class Store:
-    """The tables as the publisher makes them."""
+class OnlineTables:
+    """A market's tables."""
 
-    publisher_url: str
-    schema: str
+    settings: Settings
+
+    @property
+    def schema(self) -> str:
+        return self.settings.database_schema
+
+    @property
+    def publisher_url(self) -> str:
+        assert self.settings.publisher_database_url
+        return self.settings.publisher_database_url.get_secret_value()
 
     def run(self, statement: str, *values: object) -> None:
         """One statement as the publisher, ``{}`` standing for the schema."""
@@ -31,45 +44,24 @@ class Store:
             cursor.execute(sql.SQL(statement).format(*schemas), values or None)
 
     def prepare(self) -> None:
-        self.run("CREATE SCHEMA {}")
-        self.run("GRANT USAGE ON SCHEMA {} TO creditrisk_service")
-        self.run(
-            "CREATE TABLE {}.current_snapshot (only_row boolean PRIMARY KEY DEFAULT true CHECK (only_row), "
-            "snapshot text NOT NULL, table_name text NOT NULL, switched_at timestamptz DEFAULT now())"
-        )
-        self.run("GRANT SELECT ON {}.current_snapshot TO creditrisk_service")
+        """The schema without a published snapshot."""
+        OnlineStore(self.settings).migrate()
 
     def load(self, table: str, age: int) -> None:
-        self.run(
-            "CREATE TABLE {}."
-            + table
-            + " (id bigint PRIMARY KEY, loan_id bigint, loan_date date, age smallint, "
-            "years_on_the_job smallint, nb_previous_loans int, avg_amount_loans_previous float8, "
-            "flag_own_car smallint, birthday date, job_start_date date, loan_count int, amount_sum_micros bigint, "
-            "loan_count_before_newest_day int, amount_sum_micros_before_newest_day bigint)"
-        )
-        self.run("GRANT SELECT ON {}." + table + " TO creditrisk_service")
-        insert = "INSERT INTO {}." + table + " VALUES (" + ", ".join(["%s"] * 14) + ")"
-        self.run(
-            insert,
-            ADA,
-            900,
-            NEWEST_LOAN,
-            age,
-            5,
-            3,
-            233.5,
-            1,
-            BIRTHDAY,
-            JOB_START,
-            4,
-            934_000_000,
-            3,
-            700_500_000,
-        )
-        self.run(insert, -7, 1, NEWEST_LOAN, 50, None, 0, None, 0, BIRTHDAY, None, 1, 5, 0, 0)
+        """A snapshot's table, in which Ada is of that age."""
+        ada = (ADA, 900, NEWEST_LOAN, age, 5, 3, 233.5, 1, BIRTHDAY, JOB_START)
+        ada += (4, 934_000_000, 3, 700_500_000)
+        other = (-7, 1, NEWEST_LOAN, 50, None, 0, None, 0, BIRTHDAY, None, 1, 5, 0, 0)
+        self.run("CREATE TABLE {}." + table + " (LIKE {}.features_layout, PRIMARY KEY (id))")
+        places = ", ".join(["%s"] * len(CUSTOMER_COLUMNS))
+        for row in (ada, other):
+            self.run("INSERT INTO {}." + table + f" VALUES ({places})", *row)
+        schema = StoreSchema.of(self.settings)
+        with schema.connected() as connection, connection, connection.cursor() as cursor:
+            schema.grant_features(cursor, table)
 
     def point(self, snapshot: tuple[str, str]) -> None:
+        """Move the pointer."""
         self.run(
             "INSERT INTO {}.current_snapshot (snapshot, table_name) VALUES (%s, %s) "
             "ON CONFLICT (only_row) DO UPDATE SET snapshot = excluded.snapshot, table_name = excluded.table_name",

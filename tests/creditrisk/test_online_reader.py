@@ -20,21 +20,20 @@ from creditrisk.online_reader import OnlineReader, PublishedCustomer, PublishedF
 from creditrisk.settings import Settings
 from local import postgres as embedded
 from tests.conftest import free_port
-from tests.online_tables import ADA, BIRTHDAY, FIRST, JOB_START, NEWEST_LOAN, SECOND, Store
+from tests.online_tables import ADA, BIRTHDAY, FIRST, JOB_START, NEWEST_LOAN, SECOND, OnlineTables
 
 Answer = TypeVar("Answer")
 
 
 @pytest.fixture
-def store(market_settings: Settings) -> Store:
-    assert market_settings.publisher_database_url
-    store = Store(market_settings.publisher_database_url.get_secret_value(), market_settings.database_schema)
+def store(market_settings: Settings) -> OnlineTables:
+    store = OnlineTables(market_settings)
     store.prepare()
     return store
 
 
 @pytest.fixture
-def published(store: Store) -> Store:
+def published(store: OnlineTables) -> OnlineTables:
     store.load(FIRST[1], age=32)
     store.point(FIRST)
     return store
@@ -99,7 +98,7 @@ class TestAnswers:
             ask(reader_of(market_settings), lambda reader: reader.snapshot())
 
     def test_refuses_a_pointer_to_another_kind_of_table(
-        self, published: Store, market_settings: Settings
+        self, published: OnlineTables, market_settings: Settings
     ) -> None:
         published.point((FIRST[0], 'features"; DROP TABLE x; --'))
         with pytest.raises(StoreUnavailable, match=r"current_snapshot.table_name: .* is not a feature table"):
@@ -122,7 +121,7 @@ class TestAnswers:
 
 
 class TestPointer:
-    def test_is_followed_within_a_second(self, published: Store, market_settings: Settings) -> None:
+    def test_is_followed_within_a_second(self, published: OnlineTables, market_settings: Settings) -> None:
         async def switch(reader: OnlineReader) -> tuple[str, int | None, str, int | None]:
             before = await reader.features(ADA)
             await asyncio.to_thread(published.load, SECOND[1], 33)
@@ -133,7 +132,9 @@ class TestPointer:
 
         assert ask(reader_of(market_settings), switch) == (FIRST[0], 32, SECOND[0], 33)
 
-    def test_is_not_read_again_within_the_second(self, published: Store, market_settings: Settings) -> None:
+    def test_is_not_read_again_within_the_second(
+        self, published: OnlineTables, market_settings: Settings
+    ) -> None:
         async def switch(reader: OnlineReader) -> str:
             await reader.features(ADA)
             published.load(SECOND[1], 33)
@@ -143,7 +144,9 @@ class TestPointer:
 
         assert ask(reader_of(market_settings), switch) == FIRST[0]
 
-    def test_is_read_again_when_its_table_is_gone(self, published: Store, market_settings: Settings) -> None:
+    def test_is_read_again_when_its_table_is_gone(
+        self, published: OnlineTables, market_settings: Settings
+    ) -> None:
         async def drop(reader: OnlineReader) -> tuple[str, str]:
             await reader.features(ADA)
             published.load(SECOND[1], 33)
@@ -154,13 +157,15 @@ class TestPointer:
 
         assert ask(reader_of(market_settings), drop) == (SECOND[0], SECOND[0])
 
-    def test_is_tried_once_more_and_not_for_ever(self, published: Store, market_settings: Settings) -> None:
+    def test_is_tried_once_more_and_not_for_ever(
+        self, published: OnlineTables, market_settings: Settings
+    ) -> None:
         published.run("DROP TABLE {}." + FIRST[1])
         with pytest.raises(StoreUnavailable, match="UndefinedTable"):
             ask(reader_of(market_settings), lambda reader: reader.features(ADA))
 
     def test_can_be_lifted_from_nothing_while_the_reader_runs(
-        self, store: Store, market_settings: Settings
+        self, store: OnlineTables, market_settings: Settings
     ) -> None:
         async def publish(reader: OnlineReader) -> str:
             with pytest.raises(NothingPublished):
@@ -213,18 +218,21 @@ def own_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OwnServer]:
     var_dir: Path = tmp_path_factory.mktemp("own") / "var"
     settings = Settings(_env_file=None, var_dir=var_dir, postgres_port=free_port())
     urls = embedded.start(settings)
-    store = Store(urls.publisher, settings.database_schema)
+    named = Settings(_env_file=None, publisher_database_url=urls.publisher, service_database_url=urls.service)
+    settings = settings.model_copy(
+        update={
+            "publisher_database_url": named.publisher_database_url,
+            "service_database_url": named.service_database_url,
+        }
+    )
+    store = OnlineTables(settings)
     store.prepare()
     store.load(FIRST[1], age=32)
     store.point(FIRST)
     try:
-        yield OwnServer(settings.model_copy(update={"service_database_url": _secret(urls.service)}))
+        yield OwnServer(settings)
     finally:
         embedded.stop(settings)
-
-
-def _secret(url: str) -> object:
-    return Settings(_env_file=None, service_database_url=url).service_database_url
 
 
 class TestOutages:

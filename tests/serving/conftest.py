@@ -26,7 +26,7 @@ from creditrisk.settings import Settings
 from creditrisk.storage import Storage
 from serving.app import create_app
 from tests.conftest import free_port
-from tests.online_tables import FIRST, Store
+from tests.online_tables import FIRST, OnlineTables
 from tests.planted_versions import plant, reference_file
 from tests.serving.service_process import ServiceProcess, wait_until
 
@@ -59,8 +59,7 @@ class Market:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.registry = Storage(settings.registry_root)
-        assert settings.publisher_database_url
-        self.store = Store(settings.publisher_database_url.get_secret_value(), settings.database_schema)
+        self.store = OnlineTables(settings)
 
     def publish(self) -> None:
         """Publish the first snapshot."""
