@@ -1,4 +1,4 @@
-"""What is done once before Airflow starts: its logins written, its metadata database brought up to date."""
+"""What is done once before Airflow starts: its logins written, its database and the features' brought up to date."""
 
 import json
 import os
@@ -12,6 +12,8 @@ LOGINS = {
     "viewer": "AIRFLOW_VIEWER_PASSWORD",
 }
 """User by user, the variable that holds the password."""
+
+MIGRATIONS = (["airflow", "db", "migrate"], ["creditrisk", "migrate"])
 
 
 def write_logins(file: Path) -> None:
@@ -31,7 +33,11 @@ def write_logins(file: Path) -> None:
 def main() -> int:
     """Do it; running it again changes nothing."""
     write_logins(Path(os.environ["AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE"]))
-    return subprocess.call([sys.executable, "-m", "airflow", "db", "migrate"])
+    for words in MIGRATIONS:
+        code = subprocess.call([sys.executable, "-m", *words])
+        if code != 0:
+            return code
+    return 0
 
 
 if __name__ == "__main__":

@@ -164,11 +164,12 @@ def draw_customers(rng: np.random.Generator, count: int, days: int, newest: date
     job_start = applied - np.minimum(days_in_job, np.maximum(days_since_birth - _SCHOOL_DAYS, 1))
 
     loan_count = np.ceil(MOST_LOANS * rng.beta(1.0, 1.9, count)).astype(np.int64).clip(1, MOST_LOANS)
+    gaps = rng.integers(1, 8, count)
     gender = chance(0.33)
     children = pick((69, 20.5, 9, 1.2, 0.2, 0.1))
     family = pick((68.7, 8.1, 13.2, 5.8, 4.2))
     return Customers(
-        id=FIRST_CUSTOMER_ID + np.cumsum(rng.integers(1, 8, count)) - 1,
+        id=FIRST_CUSTOMER_ID + np.cumsum(gaps) - gaps[0],
         loan_count=loan_count,
         first_loan_id=FIRST_LOAN_ID + np.cumsum(loan_count) - loan_count,
         loan_id_shift=rng.integers(0, MOST_LOANS, count),

@@ -54,12 +54,16 @@ def test_every_link_within_the_project_leads_somewhere(page: Path) -> None:
         assert file.exists(), f"{page.name} links to {target}"
         if anchor:
             headings = re.findall(r"^#+ (.+)$", file.read_text(), re.MULTILINE)
-            anchors = {re.sub(r"[^\w\- ]", "", heading).strip().lower().replace(" ", "-") for heading in headings}
+            anchors = {
+                re.sub(r"[^\w\- ]", "", heading).strip().lower().replace(" ", "-") for heading in headings
+            }
             assert anchor in anchors, f"{page.name} links to {target}"
 
 
 def test_decisions_are_numbered_without_a_gap() -> None:
-    assert [page.name[:4] for page in DECISIONS] == [f"{number:04d}" for number in range(1, len(DECISIONS) + 1)]
+    assert [page.name[:4] for page in DECISIONS] == [
+        f"{number:04d}" for number in range(1, len(DECISIONS) + 1)
+    ]
     assert len(DECISIONS) >= 9
 
 
@@ -82,4 +86,6 @@ def test_the_licence_is_the_one_the_project_names() -> None:
 def test_the_changelog_has_the_projects_version() -> None:
     version = re.search(r'^version = "(.+)"', (PROJECT_ROOT / "pyproject.toml").read_text(), re.MULTILINE)
     assert version
-    assert re.search(rf"^## \[{re.escape(version[1])}\]", (PROJECT_ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)
+    assert re.search(
+        rf"^## \[{re.escape(version[1])}\]", (PROJECT_ROOT / "CHANGELOG.md").read_text(), re.MULTILINE
+    )

@@ -139,6 +139,7 @@ def test_loan_ids_are_unique_and_say_nothing_of_time(good: list[dict[str, str]])
     for row in good:
         by_customer[row["id"]].append(int(row["loan_id"]))
     assert len(by_customer) == 400
+    assert min(map(int, by_customer)) == 5_008_804
     assert sum(ids == sorted(ids) for ids in by_customer.values() if len(ids) > 4) < 20
 
 
