@@ -51,7 +51,11 @@ def load_version(registry: ModelRegistry, version: str) -> LoadedVersion:
     rows, threshold = loaded.reference_rows, loaded.manifest.threshold
     verify(flat, rows, loaded.reference_probabilities, threshold)
     verify(flat, rows, loaded.model.predict_proba(rows)[:, 1], threshold)
-    return LoadedVersion(loaded.manifest, flat)
+    manifest = loaded.manifest
+    del loaded
+    gc.collect()
+    gc.freeze()  # what is left stays: the collector need not walk it again while requests wait
+    return LoadedVersion(manifest, flat)
 
 
 class ModelWatch:
@@ -150,7 +154,6 @@ class ModelWatch:
             wait = min(2 * wait, LAST_RETRY_SECONDS)
         self._load_problem = None
         self._model = ServedModel(loaded.manifest, loaded.flat, record, since=datetime.now(UTC))
-        gc.freeze()  # what is loaded by now stays: the collector need not walk it while requests wait
         logger.info("release %d: model %s serves", record.number, record.champion)
 
 

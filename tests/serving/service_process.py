@@ -20,7 +20,7 @@ from tests.conftest import free_port
 SLIM_PYTHON = PROJECT_ROOT / ".venv-serving" / "bin" / "python"
 FULL_PYTHON = Path(sys.executable)
 
-_TELLS_ITS_MODULES = """
+TELLS_ITS_MODULES = """
 import signal, sys
 from pathlib import Path
 def tell(*_):
@@ -53,7 +53,9 @@ class ServiceProcess:
 
     @classmethod
     @contextmanager
-    def started(cls, settings: Settings, log: Path, python: Path = SLIM_PYTHON) -> Iterator[Self]:
+    def started(
+        cls, settings: Settings, log: Path, python: Path = SLIM_PYTHON, script: str = TELLS_ITS_MODULES
+    ) -> Iterator[Self]:
         """Start it with these settings, and stop it at the end whatever happened."""
         assert python.exists(), f"{python} is missing: make setup"
         port = free_port()
@@ -69,7 +71,7 @@ class ServiceProcess:
         modules_file = log.with_suffix(".modules")
         with log.open("wb") as output:
             process = subprocess.Popen(
-                [str(python), "-c", _TELLS_ITS_MODULES, str(modules_file)],
+                [str(python), "-c", script, str(modules_file)],
                 cwd=PROJECT_ROOT,
                 env=environment,
                 stdout=output,

@@ -1,0 +1,272 @@
+"""One worker of the service beside a no-op route of the same app: ``python -m tests.benchmarks.bench_service``.
+
+A real PostgreSQL with as many customers as the real file has, a forest of the default size, the service's own
+process from its own environment, and eight connections that stay open. The two routes take turns, so that what
+else the machine does meets both; each round's ratio is printed, and the median counts.
+"""
+
+import argparse
+import asyncio
+import io
+import os
+import random
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import joblib
+import numpy as np
+import numpy.typing as npt
+import psutil
+import uvloop
+from sklearn.calibration import CalibratedClassifierCV
+from sklearn.ensemble import RandomForestClassifier
+from sklearn.frozen import FrozenEstimator
+
+from creditrisk.registry import MODEL_FILE, REFERENCE_FILE
+from creditrisk.release_ledger import promote
+from creditrisk.scoring import flatten
+from creditrisk.settings import Settings
+from creditrisk.storage import Storage
+from local import postgres as embedded
+from tests.conftest import free_port
+from tests.online_tables import FIRST, OnlineTables
+from tests.planted_versions import plant, reference_file
+from tests.serving.service_process import SLIM_PYTHON, ServiceProcess, wait_until
+
+CONNECTIONS = 8
+FIRST_VERSION, SECOND_VERSION = "2020-12-31-00000000a1", "2020-12-31-00000000b2"
+
+WITH_A_NO_OP = """
+import sys
+import serving.__main__ as service
+from fastapi import Response
+create_app = service.create_app
+def with_a_no_op(settings):
+    app = create_app(settings)
+    @app.get("/no-op")
+    async def no_op() -> Response:
+        return Response(b"0", media_type="application/json")
+    return app
+service.create_app = with_a_no_op
+sys.exit(service.main())
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Round:
+    """What eight connections got in some seconds."""
+
+    requests_per_second: float
+    milliseconds: list[float]
+    """Of each request, ascending."""
+    cpu_microseconds: float
+    """Of the worker, a request."""
+    refused: int
+
+    def percentile(self, share: float) -> float:
+        """Milliseconds within which this share of the requests was answered."""
+        return self.milliseconds[min(int(len(self.milliseconds) * share), len(self.milliseconds) - 1)]
+
+    def line(self, name: str) -> str:
+        """For people."""
+        return (
+            f"{name:<10}{self.requests_per_second:>8,.0f}/s   p50 {self.percentile(0.5):6.2f} ms   "
+            f"p99 {self.percentile(0.99):6.2f} ms   longest {self.milliseconds[-1]:6.1f} ms   "
+            f"worker's CPU {self.cpu_microseconds:4.0f} µs a request   refused {self.refused}"
+        )
+
+
+class LoadClient:
+    """Asks one service over connections that stay open."""
+
+    def __init__(self, service: ServiceProcess, customers: int) -> None:
+        self.service = service
+        self.customers = customers
+        self.worker = psutil.Process(service.process.pid)
+
+    def no_op(self) -> bytes:
+        """A request that does nothing."""
+        return b"GET /no-op HTTP/1.1\r\nHost: service\r\n\r\n"
+
+    def predict(self) -> bytes:
+        """A request for a decision on any customer."""
+        body = b'{"id":%d}' % random.randint(1, self.customers)
+        return b"POST /predict HTTP/1.1\r\nHost: service\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body)
+
+    def round(self, request: Callable[[], bytes], seconds: float) -> Round:
+        """Ask as fast as the answers come."""
+        before, began = sum(self.worker.cpu_times()[:2]), time.perf_counter()
+        waits, refused = uvloop.run(self._ask_all(request, began + seconds))
+        took = time.perf_counter() - began
+        used = sum(self.worker.cpu_times()[:2]) - before
+        return Round(len(waits) / took, sorted(waits), used / len(waits) * 1e6, refused)
+
+    async def _ask_all(self, request: Callable[[], bytes], until: float) -> tuple[list[float], int]:
+        waits: list[float] = []
+        refused = await asyncio.gather(*[self._ask(request, until, waits) for _ in range(CONNECTIONS)])
+        return waits, sum(refused)
+
+    async def _ask(self, request: Callable[[], bytes], until: float, waits: list[float]) -> int:
+        reader, writer = await asyncio.open_connection("127.0.0.1", self.service.port)
+        refused = 0
+        while time.perf_counter() < until:
+            began = time.perf_counter()
+            writer.write(request())
+            head = await reader.readuntil(b"\r\n\r\n")
+            length = int(head.lower().partition(b"content-length: ")[2].partition(b"\r")[0])
+            await reader.readexactly(length)
+            waits.append((time.perf_counter() - began) * 1e3)
+            refused += not head.startswith(b"HTTP/1.1 200")
+        writer.close()
+        await writer.wait_closed()
+        return refused
+
+
+@contextmanager
+def published_market(folder: Path, customers: int) -> Iterator[Settings]:
+    """A PostgreSQL of its own with so many customers online."""
+    settings = Settings(_env_file=None, var_dir=folder / "var", postgres_port=free_port())
+    urls = embedded.start(settings)
+    try:
+        settings = Settings(
+            _env_file=None,
+            var_dir=settings.var_dir,
+            postgres_port=settings.postgres_port,
+            publisher_database_url=urls.publisher,
+            service_database_url=urls.service,
+        )
+        tables = OnlineTables(settings)
+        tables.prepare()
+        tables.load(FIRST[1], age=32)
+        tables.run(
+            "INSERT INTO {}."
+            + FIRST[1]
+            + " SELECT n, n, date '2020-12-01', 20 + n %% 50, nullif(n %% 30, 0), "
+            "n %% 40, n * 0.37, n %% 2, date '1980-01-01', null, 5, 5, 5, 5 FROM generate_series(1, %s) n",
+            customers,
+        )
+        tables.run("ANALYZE {}." + FIRST[1])
+        tables.point(FIRST)
+        yield settings
+    finally:
+        embedded.stop(settings)
+
+
+def default_forest(seed: int) -> tuple[CalibratedClassifierCV, npt.NDArray[np.float64]]:
+    """100 trees of depth 8 with as many leaves as loans give them, and reference rows."""
+    rng = np.random.default_rng(seed)
+    n = 40_000
+    rows = np.column_stack(
+        [
+            rng.integers(20, 70, n),
+            rng.integers(0, 40, n),
+            rng.poisson(10, n),
+            rng.gamma(2, 80, n),
+            rng.integers(0, 2, n),
+        ]
+    ).astype(np.float64)
+    rows[rng.random(n) < 0.17, 1] = np.nan
+    late = (rng.random(n) < 1 / (1 + np.exp(3 - 0.03 * rows[:, 0] - 0.05 * rows[:, 2]))).astype(np.int64)
+    forest = RandomForestClassifier(100, max_depth=8, random_state=seed).fit(rows[:30_000], late[:30_000])
+    model = CalibratedClassifierCV(FrozenEstimator(forest), method="sigmoid").fit(
+        rows[30_000:], late[30_000:]
+    )
+    return model, rows[:1000]
+
+
+def register(settings: Settings, version: str, seed: int) -> CalibratedClassifierCV:
+    """A version of the default size in the registry."""
+    model, rows = default_forest(seed)
+    pickled = io.BytesIO()
+    joblib.dump(model, pickled)
+    reference = reference_file(rows, model.predict_proba(rows)[:, 1])
+    plant(
+        Storage(settings.registry_root), version, {MODEL_FILE: pickled.getvalue(), REFERENCE_FILE: reference}
+    )
+    return model
+
+
+def report_scoring(model: CalibratedClassifierCV) -> None:
+    """Time a row: by the flat model, and by scikit-learn."""
+    _, rows = default_forest(3)
+    flat, values = flatten(model), rows.tolist()
+    times = []
+    for row in values:
+        began = time.perf_counter()
+        flat.probability(row)
+        times.append((time.perf_counter() - began) * 1e6)
+    began = time.perf_counter()
+    for row in rows[:50]:
+        model.predict_proba(row[None])
+    plain = (time.perf_counter() - began) / 50 * 1e6
+    print(f"scoring a row: median {statistics.median(times):.0f} µs; predict_proba {plain:,.0f} µs")
+
+
+def report_change(client: LoadClient, settings: Settings, usual: Round, seconds: float) -> None:
+    """A release in the middle of the load."""
+
+    async def promote_soon() -> None:
+        await asyncio.sleep(seconds / 4)
+        await asyncio.to_thread(
+            promote, settings, SECOND_VERSION, by="the benchmark", reason="to see it swap"
+        )
+
+    async def ask_and_promote(until: float) -> tuple[list[float], int]:
+        promoting = asyncio.create_task(promote_soon())
+        asked = await client._ask_all(client.predict, until)
+        await promoting
+        return asked
+
+    began = time.perf_counter()
+    waits, refused = uvloop.run(ask_and_promote(began + seconds))
+    changed = Round(len(waits) / seconds, sorted(waits), 0.0, refused)
+    served = client.service.get("/model").json()["version"]
+    print(changed.line("change"))
+    print(
+        f"a release under load: {served} serves; p99 {changed.percentile(0.99):.2f} ms during the change, "
+        f"{usual.percentile(0.99):.2f} ms before; {refused} refused"
+    )
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--customers", type=int, default=36_457)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--seconds", type=float, default=4.0, help="a round, a route")
+    options = parser.parse_args()
+    print(f"{os.cpu_count()} cores, Python {sys.version.split()[0]}, {CONNECTIONS} connections, one worker")
+    with (
+        tempfile.TemporaryDirectory() as name,
+        published_market(Path(name), options.customers) as settings,
+    ):
+        model = register(settings, FIRST_VERSION, seed=1)
+        register(settings, SECOND_VERSION, seed=2)
+        promote(settings, FIRST_VERSION, by="the benchmark", reason="to measure it")
+        report_scoring(model)
+        log = Path(name) / "service.log"
+        began = time.perf_counter()
+        with ServiceProcess.started(settings, log, SLIM_PYTHON, WITH_A_NO_OP) as service:
+            wait_until(lambda: service.get("/health/ready").status_code == 200)
+            print(f"ready {time.perf_counter() - began:.1f} s after its start")
+            client = LoadClient(service, options.customers)
+            client.round(client.predict, 1)
+            ratios = []
+            for _ in range(options.rounds):
+                no_op = client.round(client.no_op, options.seconds)
+                predict = client.round(client.predict, options.seconds)
+                ratios.append(predict.requests_per_second / no_op.requests_per_second)
+                print(no_op.line("no-op"), predict.line("predict"), f"ratio {ratios[-1]:.2f}", sep="\n")
+            print(f"median ratio {statistics.median(ratios):.2f} (aim: 0.40)")
+            report_change(client, settings, predict, 2 * options.seconds)
+            print(f"worker's memory {service.resident_megabytes():.0f} MB (aim: under 200)")
+
+
+if __name__ == "__main__":
+    main()
