@@ -104,7 +104,7 @@ class Settings(BaseSettings):
     decline_share: Share = 0.10
     """The share of applicants to decline; the threshold is set by it, on validation rows."""
     test_days_share: float = Field(0.25, gt=0.0, lt=1.0)
-    """The share of the days, the newest, that a model is judged on; it is fitted on the days before."""
+    """The share of the days with loans, the newest, that a model is judged on; it is fitted on those before."""
     quality: QualityLimits = QualityLimits()
     model_gate: ModelGateLimits = ModelGateLimits()
 

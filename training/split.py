@@ -48,10 +48,12 @@ def side_of(customer: int) -> Side:
 
 
 def cut_date(loan_dates: npt.NDArray[np.datetime64], test_days_share: float) -> date:
-    """The first day of the last ``test_days_share`` of the days from the first loan to the last."""
-    first, last = loan_dates.min(), loan_dates.max()
-    days = int((last - first).astype(int)) + 1
-    cut: date = (last - np.timedelta64(math.ceil(days * test_days_share) - 1, "D")).astype(object)
+    """The first of the newest ``test_days_share`` of the days that have loans.
+
+    Days without any do not count: a single loan of long ago moves the cut by a day, not by years.
+    """
+    days = np.unique(loan_dates)
+    cut: date = days[len(days) - math.ceil(len(days) * test_days_share)].astype(object)
     return cut
 
 

@@ -63,12 +63,13 @@ def _track(
 
 
 def _experiment(settings: Settings, client: Any) -> str:
-    """The market's experiment; without a server, its files are beside the SQLite file."""
+    """The market's experiment; where no server keeps its files, they are under the folder for run-time files."""
     name = f"creditrisk_{settings.market}"
     found = client.get_experiment_by_name(name)
     if found is not None:
         return str(found.experiment_id)
-    location = None if settings.mlflow_tracking_uri else file_url(settings.var_dir / "mlflow" / "artifacts")
+    has_server = settings.mlflow_uri.startswith(("http://", "https://"))
+    location = None if has_server else file_url(settings.var_dir / "mlflow" / "artifacts")
     return str(client.create_experiment(name, artifact_location=location))
 
 
