@@ -25,12 +25,16 @@ FIRST_DAY = date(2020, 1, 1)
 
 PUBLISHER = """
 import json, resource, sys, time
+from pathlib import Path
 import pyarrow.csv, pyarrow.parquet
 from creditrisk.refresh import publish_snapshot
 from creditrisk.settings import load_settings
 
 def peak():
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1024 if sys.platform == "linux" else 1 << 20)
+    status = Path("/proc/self/status")
+    if status.exists():  # on Linux ru_maxrss starts from the parent's
+        return next(int(line.split()[1]) / 1024 for line in status.read_text().splitlines() if "VmHWM" in line)
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1 << 20)
 
 settings, imported, started = load_settings(), peak(), time.perf_counter()
 publish_snapshot(settings, sys.argv[1])
