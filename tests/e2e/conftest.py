@@ -1,4 +1,6 @@
 import os
+import signal
+import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
@@ -6,6 +8,8 @@ import pytest
 
 from local.generate_loans import generate_loans
 from tests.e2e.system import PORTS, System, command, free_ports, processes_of
+
+signal.signal(signal.SIGTERM, lambda *_: sys.exit("terminated"))  # so that the fixture below still cleans up
 
 CUSTOMERS, DAYS, SEED = 2000, 730, 11
 
