@@ -24,6 +24,9 @@ logger = logging.getLogger(__name__)
 POINTER_AGE_SECONDS = 1.0
 """How long a pointer is believed."""
 
+WARNING_SECONDS = 10.0
+"""How often an outage is logged."""
+
 _FAILURES = (asyncpg.PostgresError, asyncpg.InterfaceError, OSError)
 """What asyncpg raises when there is no answer; a time-out is an OSError."""
 
@@ -73,6 +76,7 @@ class OnlineReader:
         self._pointer_statement = _select(("snapshot", "table_name"), (schema, "current_snapshot"))
         self._timeout_seconds = timeout_seconds
         self._pointer: _Pointer | None = None
+        self._warned_at = -WARNING_SECONDS
 
     async def features(self, customer: int) -> PublishedFeatures:
         """A customer's published features.
@@ -161,10 +165,14 @@ class OnlineReader:
 
     def _unavailable(self, error: Exception) -> StoreUnavailable:
         if isinstance(error, TimeoutError):
-            return StoreUnavailable(f"Postgres did not answer within {self._timeout_seconds} s")
-        line = next(iter(str(error).splitlines()), "")
-        logger.warning("Postgres cannot be read: %s: %s", type(error).__name__, line)
-        return StoreUnavailable(f"Postgres cannot be read ({type(error).__name__})")
+            words, detail = f"Postgres did not answer within {self._timeout_seconds} s", ""
+        else:
+            words = f"Postgres cannot be read ({type(error).__name__})"
+            detail = ": " + next(iter(str(error).splitlines()), "")
+        if time.monotonic() - self._warned_at > WARNING_SECONDS:  # every request of an outage comes here
+            self._warned_at = time.monotonic()
+            logger.warning("%s%s", words, detail)
+        return StoreUnavailable(words)
 
 
 def _history(row: Any) -> CustomerHistory:

@@ -163,6 +163,7 @@ class TestStoreOutages:
             log = service.log.read_text()
         assert "Traceback" not in log
         assert str(ADA) not in log
+        assert 1 <= log.count("creditrisk.online_reader") <= 3  # said, and not once a request
 
     def _assert_refused_in_time(self, service: ServiceProcess, market: Market, *, freeze: bool) -> None:
         with _frozen(market.settings) if freeze else _stopped(market.settings):
