@@ -4,7 +4,7 @@
 
 FROM python:3.11.14-slim-bookworm AS environment
 SHELL ["/bin/bash", "-o", "pipefail", "-c"]
-COPY requirements.txt /tmp/requirements.txt
+COPY docker/requirements.txt /tmp/requirements.txt
 # --no-deps: the Spark provider would otherwise bring pyspark-client, whose older files overwrite PySpark's.
 RUN python -m venv /opt/venv \
     && /opt/venv/bin/pip install --no-cache-dir --no-deps --require-hashes -r /tmp/requirements.txt

