@@ -39,7 +39,7 @@ check: setup ## Format, lint, types, import contracts
 	@$(PY) -m yamllint --strict .
 
 bench: setup ## Measure the speed of each part (BENCH_LARGE=1 for the large sizes)
-	@$(PY) -m pytest tests/benchmarks --override-ini addopts="--import-mode=importlib --strict-markers --strict-config -s -ra"
+	@for file in tests/benchmarks/bench_*.py; do $(PY) -m "tests.benchmarks.$$(basename "$$file" .py)"; done
 
 format: setup ## Put the code into its format
 	@.venv/bin/ruff format .

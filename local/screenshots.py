@@ -38,11 +38,11 @@ def take(settings: Settings, folder: Path) -> list[Path]:
     folder.mkdir(parents=True, exist_ok=True)
     ui = airflow.base_url(settings)
     pictures = {
-        "airflow-dags.png": f"{ui}/dags",
-        "airflow-refresh-features.png": f"{ui}/dags/refresh_features",
-        "airflow-train-model.png": f"{ui}/dags/train_model",
-        "airflow-promote-model.png": f"{ui}/dags/promote_model",
-        "mlflow-run.png": _newest_mlflow_run(settings),
+        "dags.png": f"{ui}/dags",
+        "refresh_features.png": f"{ui}/dags/refresh_features",
+        "train_model.png": f"{ui}/dags/train_model",
+        "promote_model.png": f"{ui}/dags/promote_model",
+        "mlflow_run.png": _newest_mlflow_run(settings),
     }
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=browser_path, args=_FLAGS)
