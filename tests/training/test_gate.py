@@ -27,7 +27,7 @@ LIMITS = ModelGateLimits()
 
 @pytest.fixture(scope="module")
 def many() -> Loans:
-    return make_loans(6000, seed=2)
+    return make_loans(3000, seed=2)
 
 
 def honest(loans: Loans) -> FloatArray:
@@ -46,7 +46,7 @@ def judged(loans: Loans, score: FloatArray, *, champion: FloatArray | None = Non
         0.12,
         baseline=Rival("logistic baseline", noise(loans)),
         champion=None if champion is None else Rival("2020-01-01-aaaaaaaaaa", champion),
-        replicates=100,
+        replicates=60,
     )
     return judge_model(evaluation, LIMITS)
 

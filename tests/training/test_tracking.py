@@ -4,6 +4,7 @@ import logging
 from typing import Any
 
 import pytest
+
 from creditrisk.registry import ModelRegistry
 from creditrisk.settings import Settings
 from creditrisk.storage import Storage
