@@ -108,4 +108,6 @@ async def _http(_: Request, error: Exception) -> Response:
 
 async def _unexpected(_: Request, error: Exception) -> Response:
     logger.error("an unexpected %s", type(error).__name__)  # the server logs the traceback itself
-    return refusal(500, "internal_error", "the service failed; the log says why")
+    # The server drops the connection after a failure: the client is told, so that it does not ask on it again.
+    headers = {"Connection": "close"}
+    return refusal(500, "internal_error", "the service failed; the log says why", headers=headers)

@@ -3,6 +3,7 @@
 import hashlib
 import io
 import threading
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -24,6 +25,7 @@ from creditrisk.release import ReleaseAction, ReleaseRecord
 from creditrisk.release_ledger import ReleaseLedger, promote
 from creditrisk.settings import Settings
 from creditrisk.storage import Storage
+from local import postgres as embedded
 from serving.app import create_app
 from tests.conftest import free_port
 from tests.online_tables import FIRST, OnlineTables
@@ -134,6 +136,31 @@ def market(empty_market: Market) -> Market:
 def client(market: Market) -> Iterator[httpx.Client]:
     """The app in this process, ready."""
     with open_client(market.settings) as client:
+        wait_until(lambda: client.get("/health/ready").status_code == 200)
+        yield client
+
+
+@pytest.fixture(scope="module")
+def read_only_market(postgres: embedded.Urls, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Market]:
+    """As ``market``, shared by the tests of a module that change nothing in it."""
+    settings = Settings(
+        _env_file=None,
+        var_dir=tmp_path_factory.mktemp("shared") / "var",
+        market=f"t{uuid.uuid4().hex[:12]}",
+        publisher_database_url=postgres.publisher,
+        service_database_url=postgres.service,
+    )
+    market = Market(settings)
+    market.publish()
+    market.release(market.register(1))
+    yield market
+    market.store.run("DROP SCHEMA {} CASCADE")
+
+
+@pytest.fixture(scope="module")
+def read_only_client(read_only_market: Market) -> Iterator[httpx.Client]:
+    """As ``client``, of the shared market."""
+    with open_client(read_only_market.settings) as client:
         wait_until(lambda: client.get("/health/ready").status_code == 200)
         yield client
 

@@ -23,11 +23,11 @@ ADAS_FEATURES = {
 
 class TestPredict:
     def test_answers_the_decision_and_all_that_it_rests_on(
-        self, client: httpx.Client, market: Market
+        self, read_only_client: httpx.Client, read_only_market: Market
     ) -> None:
-        answer = client.post("/predict", json={"id": ADA})
-        version = client.get("/model").json()["version"]
-        expected = market.probability(1, tuple(ADAS_FEATURES.values()))
+        answer = read_only_client.post("/predict", json={"id": ADA})
+        version = read_only_client.get("/model").json()["version"]
+        expected = read_only_market.probability(1, tuple(ADAS_FEATURES.values()))
         assert answer.status_code == 200
         assert answer.headers["content-type"] == "application/json"
         assert answer.json() == {
@@ -43,11 +43,13 @@ class TestPredict:
         assert list(answer.json()["features"]) == list(ADAS_FEATURES)
         Decision.model_validate_json(answer.content)
 
-    def test_scores_a_customer_with_missing_features(self, client: httpx.Client, market: Market) -> None:
-        answer = client.post("/predict", json={"id": -7}).json()
+    def test_scores_a_customer_with_missing_features(
+        self, read_only_client: httpx.Client, read_only_market: Market
+    ) -> None:
+        answer = read_only_client.post("/predict", json={"id": -7}).json()
         assert answer["features"]["years_on_the_job"] is None
         assert answer["features"]["avg_amount_loans_previous"] is None
-        assert answer["probability"] == market.probability(1, (50, None, 0, None, 0))
+        assert answer["probability"] == read_only_market.probability(1, (50, None, 0, None, 0))
 
     def test_declines_from_the_threshold_up(self, client: httpx.Client, market: Market) -> None:
         exactly = market.probability(1, tuple(ADAS_FEATURES.values()))
@@ -58,12 +60,14 @@ class TestPredict:
         wait_until(lambda: client.get("/model").json()["threshold"] > exactly)
         assert client.post("/predict", json={"id": ADA}).json()["decision"] == 0
 
-    def test_does_not_mind_the_content_type(self, client: httpx.Client) -> None:
-        answer = client.post("/predict", content=b'{"id": 5008827}', headers={"content-type": "text/plain"})
+    def test_does_not_mind_the_content_type(self, read_only_client: httpx.Client) -> None:
+        answer = read_only_client.post(
+            "/predict", content=b'{"id": 5008827}', headers={"content-type": "text/plain"}
+        )
         assert answer.json()["id"] == ADA
 
-    def test_does_not_know_an_unpublished_customer(self, client: httpx.Client) -> None:
-        answer = client.post("/predict", json={"id": 42})
+    def test_does_not_know_an_unpublished_customer(self, read_only_client: httpx.Client) -> None:
+        answer = read_only_client.post("/predict", json={"id": 42})
         assert answer.status_code == 404
         assert answer.json() == {
             "error": "customer_unknown",
@@ -109,9 +113,9 @@ class TestPredict:
         ],
     )
     def test_names_the_field_its_value_and_the_rule(
-        self, client: httpx.Client, body: str, problem: dict[str, Any]
+        self, read_only_client: httpx.Client, body: str, problem: dict[str, Any]
     ) -> None:
-        answer = client.post("/predict", content=body)
+        answer = read_only_client.post("/predict", content=body)
         assert answer.status_code == 422
         assert answer.json() == {
             "error": "invalid_request",
@@ -119,20 +123,26 @@ class TestPredict:
             "problems": [problem],
         }
 
-    def test_names_every_wrong_field(self, client: httpx.Client) -> None:
-        problems = client.post("/predict", json={"id": "x", "loan": 1, "when": 2}).json()["problems"]
+    def test_names_every_wrong_field(self, read_only_client: httpx.Client) -> None:
+        problems = read_only_client.post("/predict", json={"id": "x", "loan": 1, "when": 2}).json()[
+            "problems"
+        ]
         assert {problem["field"] for problem in problems} == {"id", "loan", "when"}
 
-    def test_sends_back_no_more_than_the_beginning_of_a_long_value(self, client: httpx.Client) -> None:
-        problem = client.post("/predict", json={"id": "x" * 5000}).json()["problems"][0]
+    def test_sends_back_no_more_than_the_beginning_of_a_long_value(
+        self, read_only_client: httpx.Client
+    ) -> None:
+        problem = read_only_client.post("/predict", json={"id": "x" * 5000}).json()["problems"][0]
         assert problem["value"] == "x" * 100
 
 
 class TestFirstClientsCall:
     @pytest.mark.parametrize("sent", ["5008827", 5008827, "+5008827"])
-    def test_answers_zero_or_one_alone(self, client: httpx.Client, market: Market, sent: object) -> None:
-        answer = client.post("/", json={"id": sent})
-        expected = int(market.probability(1, tuple(ADAS_FEATURES.values())) >= 0.2)
+    def test_answers_zero_or_one_alone(
+        self, read_only_client: httpx.Client, read_only_market: Market, sent: object
+    ) -> None:
+        answer = read_only_client.post("/", json={"id": sent})
+        expected = int(read_only_market.probability(1, tuple(ADAS_FEATURES.values())) >= 0.2)
         assert (answer.status_code, answer.content) == (200, str(expected).encode())
 
     def test_answers_one_for_a_declined_customer(self, client: httpx.Client, market: Market) -> None:
@@ -143,18 +153,18 @@ class TestFirstClientsCall:
     @pytest.mark.parametrize(
         "sent", ["", "five", "5_008_827", " 5008827", "5008827.0", "٣", 1.0, None, ["1"]]
     )
-    def test_refuses_what_is_not_an_id(self, client: httpx.Client, sent: object) -> None:
-        answer = client.post("/", json={"id": sent})
+    def test_refuses_what_is_not_an_id(self, read_only_client: httpx.Client, sent: object) -> None:
+        answer = read_only_client.post("/", json={"id": sent})
         assert answer.status_code == 422
         assert answer.json()["problems"][0]["field"] == "id"
 
-    def test_does_not_know_an_unpublished_customer(self, client: httpx.Client) -> None:
-        assert client.post("/", json={"id": "42"}).status_code == 404
+    def test_does_not_know_an_unpublished_customer(self, read_only_client: httpx.Client) -> None:
+        assert read_only_client.post("/", json={"id": "42"}).status_code == 404
 
 
 class TestFeatures:
-    def test_gives_what_is_published(self, client: httpx.Client) -> None:
-        answer = client.get(f"/features/{ADA}")
+    def test_gives_what_is_published(self, read_only_client: httpx.Client) -> None:
+        answer = read_only_client.get(f"/features/{ADA}")
         assert answer.json() == {
             "id": ADA,
             "snapshot": FIRST[0],
@@ -164,16 +174,16 @@ class TestFeatures:
         }
         CustomerFeatures.model_validate_json(answer.content)
 
-    def test_takes_negative_ids(self, client: httpx.Client) -> None:
-        assert client.get("/features/-7").json()["features"]["age"] == 50
+    def test_takes_negative_ids(self, read_only_client: httpx.Client) -> None:
+        assert read_only_client.get("/features/-7").json()["features"]["age"] == 50
 
-    def test_does_not_know_an_unpublished_customer(self, client: httpx.Client) -> None:
-        answer = client.get("/features/42")
+    def test_does_not_know_an_unpublished_customer(self, read_only_client: httpx.Client) -> None:
+        answer = read_only_client.get("/features/42")
         assert (answer.status_code, answer.json()["error"]) == (404, "customer_unknown")
 
     @pytest.mark.parametrize("text", ["five", "1_000", "5.0", "99999999999999999999"])
-    def test_refuses_what_is_not_an_id(self, client: httpx.Client, text: str) -> None:
-        answer = client.get(f"/features/{text}")
+    def test_refuses_what_is_not_an_id(self, read_only_client: httpx.Client, text: str) -> None:
+        answer = read_only_client.get(f"/features/{text}")
         assert answer.status_code == 422
         assert answer.json()["problems"][0]["value"] == text
 
@@ -193,8 +203,8 @@ class TestFeatures:
 
 
 class TestModel:
-    def test_says_what_serves_and_since_when(self, client: httpx.Client) -> None:
-        answer = client.get("/model")
+    def test_says_what_serves_and_since_when(self, read_only_client: httpx.Client) -> None:
+        answer = read_only_client.get("/model")
         served = ServedVersion.model_validate_json(answer.content)
         assert list(answer.json()) == list(ServedVersion.model_fields)
         assert (served.release, served.threshold, served.problem) == (1, 0.2, None)
@@ -258,8 +268,8 @@ class TestNothingThere:
 
 class TestFrame:
     @pytest.mark.parametrize("path", ["/predict", "/"])
-    def test_refuses_a_body_over_the_limit(self, client: httpx.Client, path: str) -> None:
-        answer = client.post(path, content=b'{"id": 1, "x": "' + b"y" * 16_384 + b'"}')
+    def test_refuses_a_body_over_the_limit(self, read_only_client: httpx.Client, path: str) -> None:
+        answer = read_only_client.post(path, content=b'{"id": 1, "x": "' + b"y" * 16_384 + b'"}')
         assert answer.status_code == 413
         assert answer.json() == {
             "error": "body_too_large",
@@ -267,29 +277,29 @@ class TestFrame:
             "problems": [],
         }
 
-    def test_takes_a_body_of_just_the_limit(self, client: httpx.Client) -> None:
+    def test_takes_a_body_of_just_the_limit(self, read_only_client: httpx.Client) -> None:
         body = b'{"id": 5008827}'.ljust(16_384)
-        assert client.post("/predict", content=body).status_code == 200
+        assert read_only_client.post("/predict", content=body).status_code == 200
 
     @pytest.mark.parametrize(
         ("method", "path", "status", "word"),
         [("GET", "/nowhere", 404, "not_found"), ("GET", "/predict", 405, "method_not_allowed")],
     )
     def test_refuses_other_paths_and_methods_in_the_same_shape(
-        self, client: httpx.Client, method: str, path: str, status: int, word: str
+        self, read_only_client: httpx.Client, method: str, path: str, status: int, word: str
     ) -> None:
-        answer = client.request(method, path)
+        answer = read_only_client.request(method, path)
         assert (answer.status_code, answer.json()["error"]) == (status, word)
         Refusal.model_validate_json(answer.content)
 
     def test_shows_no_stack_trace_and_no_reason_when_it_fails(
-        self, client: httpx.Client, monkeypatch: pytest.MonkeyPatch
+        self, read_only_client: httpx.Client, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         def fail(*_: object) -> float:
             raise ZeroDivisionError("customer 5008827 divided by zero")
 
         monkeypatch.setattr("creditrisk.scoring.FlatModel.probability", fail)
-        answer = client.post("/predict", json={"id": ADA})
+        answer = read_only_client.post("/predict", json={"id": ADA})
         assert answer.status_code == 500
         assert answer.json() == {
             "error": "internal_error",
@@ -297,9 +307,9 @@ class TestFrame:
             "problems": [],
         }
 
-    def test_documents_every_route_with_its_bodies(self, client: httpx.Client) -> None:
-        assert client.get("/docs").status_code == 200
-        interface = client.get("/openapi.json").json()
+    def test_documents_every_route_with_its_bodies(self, read_only_client: httpx.Client) -> None:
+        assert read_only_client.get("/docs").status_code == 200
+        interface = read_only_client.get("/openapi.json").json()
         assert set(interface["paths"]) == {
             "/predict",
             "/",
