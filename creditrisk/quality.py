@@ -4,17 +4,13 @@ Pure. Relative checks need a snapshot to compare with; without one they are *not
 is judged by the absolute ones alone.
 """
 
-import math
-from collections.abc import Sequence
 from datetime import datetime
 
 from creditrisk.contract import FEATURES, Feature
+from creditrisk.population_stability import population_stability_index
 from creditrisk.settings import QualityLimits
 from creditrisk.snapshots import Check, FeatureStatistics, QualityReport, SnapshotManifest, Verdict
 
-_BINS = 10
-_LEAST_SHARE = 1e-4
-"""An empty bin counts as this share, so that the logarithm stays finite."""
 _SEVERITY = (Verdict.NOT_JUDGED, Verdict.PASS, Verdict.WARN, Verdict.FAIL)
 
 
@@ -53,61 +49,14 @@ def judge(
     )
 
 
-def population_stability_index(
-    reference: Sequence[int], candidate: Sequence[int], reference_nulls: int = 0, candidate_nulls: int = 0
-) -> float:
-    """How far a distribution has moved: the sum over bins of ``(c - r) * ln(c / r)``, c and r shares.
-
-    Below 0.1 is usually read as stable, above 0.25 as shifted (N. Siddiqi, *Credit Risk Scorecards*, 2006;
-    B. Yurdakul, *Statistical Properties of Population Stability Index*, 2018).
-
-    Args:
-        reference: counts by histogram bin; the fine bins are merged into at most ten, one per decile
-            of the reference, so that none is nearly empty by nature.
-        candidate: counts by the same bins.
-        reference_nulls: missing values, a bin of their own.
-        candidate_nulls: the same, of the candidate.
-
-    Returns:
-        0 for equal shares, and never less; 0 where either side is empty.
-    """
-    groups = _decile_of_each_bin(reference)
-    merged_reference, merged_candidate = [0] * _BINS, [0] * _BINS
-    for group, expected, found in zip(groups, reference, candidate, strict=True):
-        merged_reference[group] += expected
-        merged_candidate[group] += found
-    expected_counts = [*merged_reference, reference_nulls]
-    found_counts = [*merged_candidate, candidate_nulls]
-    if not sum(expected_counts) or not sum(found_counts):
-        return 0.0
-    index = 0.0
-    for expected, found in zip(expected_counts, found_counts, strict=True):
-        if expected or found:
-            r = max(expected / sum(expected_counts), _LEAST_SHARE)
-            c = max(found / sum(found_counts), _LEAST_SHARE)
-            index += (c - r) * math.log(c / r)
-    return index
-
-
 def report_text(report: QualityReport) -> str:
     """The report as an operator reads it: the worst first, a line a check."""
     compared = report.compared_with or "nothing (first run)"
     worst_first = sorted(report.checks, key=lambda check: -_SEVERITY.index(check.verdict))
-    lines = [f"{check.verdict.upper():10}  {check.name:36}  {check.sentence}" for check in worst_first]
+    lines = [f"{check.verdict.upper():10}  {check.name:48}  {check.sentence}" for check in worst_first]
     return "\n".join(
         [f"Snapshot {report.snapshot}: {report.verdict.upper()}", f"compared with {compared}", "", *lines]
     )
-
-
-def _decile_of_each_bin(counts: Sequence[int]) -> list[int]:
-    """The tenth of all values in which the middle of each bin lies, 0 to 9."""
-    total = sum(counts)
-    deciles = []
-    below = 0
-    for count in counts:
-        deciles.append(min(int(_BINS * (below + count / 2) / total), _BINS - 1) if total else 0)
-        below += count
-    return deciles
 
 
 def _check(name: str, value: float, warn: float | None, fail: float | None, says: str, rule: str) -> Check:
@@ -226,9 +175,15 @@ def _out_of_bounds(feature: Feature, statistics: FeatureStatistics, limits: Qual
         limits.out_of_bounds_share_warn,
         limits.out_of_bounds_share_fail,
         f"{statistics.out_of_bounds:,} of {values:,} values of {feature.name} are not between "
-        f"{feature.lower:,g} and {feature.upper:,g} ({share:.3%}); found {statistics.min} to {statistics.max}.",
+        f"{feature.lower:,g} and {feature.upper:,g} ({share:.3%}); found {_range(statistics)}.",
         "{:.3%}",
     )
+
+
+def _range(statistics: FeatureStatistics) -> str:
+    if statistics.min is None or statistics.max is None:
+        return "none"
+    return f"{statistics.min:,g} to {statistics.max:,g}"
 
 
 def _nulls_where_none_may_be(feature: Feature, statistics: FeatureStatistics) -> Check:

