@@ -35,6 +35,7 @@ def process_environment(settings: Settings, java: Path) -> dict[str, str]:
         "MPLCONFIGDIR": str(settings.var_dir / "cache" / "matplotlib"),
         "CREDITRISK_VAR_DIR": str(settings.var_dir),
         "MLFLOW_DISABLE_TELEMETRY": "true",
+        "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",  # four more processes, for nothing that is used here
         "DO_NOT_TRACK": "true",
     }
 
