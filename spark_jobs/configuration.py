@@ -54,6 +54,8 @@ def jvm_options(settings: Settings, *, with_archive: bool = True) -> list[str]:
     options = [
         "-XX:+UseParallelGC",
         "-XX:-UsePerfData",
+        # The code that Spark generates for 24 columns and a dozen rules is longer than what is compiled otherwise.
+        "-XX:-DontCompileHugeMethods",
         _quoted(f"-Dlog4j2.configurationFile=file:{quote(str(LOG_CONFIGURATION))}"),
     ]
     archive = archive_file(settings)

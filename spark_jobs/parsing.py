@@ -26,38 +26,27 @@ def value_of(text: Column, kind: RawType) -> Column:
     """
     match kind:
         case RawType.INTEGER:
-            return F.when(text.rlike(_INTEGER), text.try_cast("bigint"))
+            value = text.try_cast("bigint")
+            # Nearly every text is the number as Spark writes it, and needs no regular expression.
+            return F.when((value.cast("string") == text) | text.rlike(_INTEGER), value)
         case RawType.NUMBER:
-            return F.when(_is_finite_number(text), text.try_cast("double"))
+            value = text.try_cast("double")
+            return F.when((F.abs(value) < F.lit(float("inf"))) & text.rlike(_NUMBER), value)
         case RawType.AMOUNT:
             exact = text.try_cast(f"decimal(18,{AMOUNT_DECIMALS})")
             return F.when(text.rlike(_NUMBER), (exact * F.lit(AMOUNT_UNIT)).try_cast("bigint"))
         case RawType.DATE:
-            return F.when(_is_iso_date(text), text.try_cast("date"))
+            value = text.try_cast("date")  # reads much more than YYYY-MM-DD
+            return F.when((F.length(text) == _DATE_LENGTH) & (value.cast("string") == text), value)
         case RawType.TEXT:
             return text
 
 
-def is_unparsable(text: Column, kind: RawType) -> Column:
+def is_unparsable(text: Column, value: Column, kind: RawType) -> Column:
     """Whether a text is there and cannot be read. False for a missing one; never null."""
-    match kind:
-        case RawType.INTEGER:
-            readable = value_of(text, kind).isNotNull()
-        case RawType.NUMBER:
-            readable = _is_finite_number(text)
-        case RawType.AMOUNT:  # too large a one can be read; the rule about amounts refuses it
-            readable = text.rlike(_NUMBER)
-        case RawType.DATE:
-            readable = _is_iso_date(text)
-        case RawType.TEXT:
-            return F.lit(False)
-    return text.isNotNull() & ~F.coalesce(readable, F.lit(False))
-
-
-def _is_finite_number(text: Column) -> Column:
-    return text.rlike(_NUMBER) & (F.abs(text.try_cast("double")) < F.lit(float("inf")))
-
-
-def _is_iso_date(text: Column) -> Column:
-    """Only a day written as Spark itself writes it: the cast accepts much more."""
-    return (F.length(text) == _DATE_LENGTH) & (text.try_cast("date").cast("string") == text)
+    unread = text.isNotNull() & value.isNull()
+    if kind is RawType.TEXT:
+        return F.lit(False)
+    if kind is RawType.AMOUNT:  # one that is too large can be read; the rule about amounts refuses it
+        return unread & ~text.rlike(_NUMBER)
+    return unread

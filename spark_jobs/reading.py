@@ -82,11 +82,10 @@ def _csv_rows(
     options = {"columnNameOfCorruptRecord": _BROKEN, "mode": "PERMISSIVE", "escape": '"'}
     read = lines.withColumn("fields", F.from_csv("raw", schema, options))
     names = [column.name for column in columns]
-    has_broken_quotes = F.contains("raw", F.lit('"')) & (
-        F.exists(
-            F.array(*(F.col(f"fields.{name}") for name in names)), lambda text: F.contains(text, F.lit('"'))
-        )
-        | ((F.length("raw") - F.length(F.replace("raw", F.lit('"'), F.lit("")))) % 2 == 1)
+    quote = F.lit('"')
+    quotes = F.length("raw") - F.length(F.replace("raw", quote, F.lit("")))
+    has_broken_quotes = F.contains("raw", quote) & (
+        F.contains(F.concat_ws("", *(F.col(f"fields.{name}") for name in names)), quote) | (quotes % 2 == 1)
     )
     is_malformed = F.col(f"fields.{_BROKEN}").isNotNull() | F.coalesce(has_broken_quotes, F.lit(False))
     return read.select(
@@ -108,11 +107,7 @@ def _parquet_rows(
         F.concat_ws(",", *(F.coalesce(text, F.lit("")) for text in texts.values())).alias("raw"),
         _key(landed).alias("source"),
         _landed(files).alias("landed"),
-        F.lit(False).alias("is_malformed"),
-    ).withColumn(
-        "is_malformed",
-        F.exists(F.array(*(F.col(name) for name in texts)), lambda text: F.contains(text, F.lit('"')))
-        & F.contains("raw", F.lit('"')),
+        F.contains(F.concat_ws("", *texts.values()), F.lit('"')).alias("is_malformed"),
     )
 
 

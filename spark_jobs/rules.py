@@ -70,10 +70,12 @@ def loan_violations(
     amount = value["loan_amount"]
     age = F.floor(F.datediff(loan_date, birthday) / F.lit(DAYS_PER_YEAR))
     working_age_day = F.add_months(birthday, YOUNGEST_WORKING_AGE * _MONTHS_PER_YEAR)
-    is_number = ~is_unparsable(text["loan_amount"], _RAW_BY_NAME["loan_amount"].type)
+    is_number = ~is_unparsable(text["loan_amount"], amount, _RAW_BY_NAME["loan_amount"].type)
     is_kept_amount = F.coalesce((amount > 0) & (amount <= LARGEST_AMOUNT * AMOUNT_UNIT), F.lit(False))
     conditions: dict[str, Mapping[str, Column]] = {
-        "unparsable": _each("unparsable", lambda name: is_unparsable(text[name], _RAW_BY_NAME[name].type)),
+        "unparsable": _each(
+            "unparsable", lambda name: is_unparsable(text[name], value[name], _RAW_BY_NAME[name].type)
+        ),
         "missing_key": _each("missing_key", lambda name: text[name].isNull()),
         "missing_input": _each("missing_input", lambda name: text[name].isNull()),
         "flag_not_yes_or_no": _each("flag_not_yes_or_no", lambda name: ~text[name].isin("Y", "N")),
@@ -99,7 +101,11 @@ def label_violations(
     typed: list[RawColumn] = list(LABEL_COLUMNS)
     return [
         *(
-            Violation(f"{LABEL_PREFIX}unparsable", column.name, is_unparsable(text[column.name], column.type))
+            Violation(
+                f"{LABEL_PREFIX}unparsable",
+                column.name,
+                is_unparsable(text[column.name], value[column.name], column.type),
+            )
             for column in typed
         ),
         *(Violation(f"{LABEL_PREFIX}missing", column.name, text[column.name].isNull()) for column in typed),

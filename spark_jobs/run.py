@@ -92,8 +92,16 @@ class Judged:
     labels_in: int
 
 
-def build(settings: Settings, run: Run, started: float) -> tuple[SnapshotManifest, bool]:
+def build(
+    settings: Settings, run: Run, started: float, session: SparkSession | None = None
+) -> tuple[SnapshotManifest, bool]:
     """Build and commit the snapshot; its manifest, and whether it is new.
+
+    Args:
+        settings: this deployment's.
+        run: what to build.
+        started: when the process began, on the clock of ``time.monotonic``.
+        session: a session to use and leave running; by default one is started and stopped.
 
     Raises:
         HeaderError: a file's columns are not the contract's.
@@ -103,20 +111,34 @@ def build(settings: Settings, run: Run, started: float) -> tuple[SnapshotManifes
     """
     watch = Stopwatch(started)
     lake = Storage(settings.lake_root)
-    loans = find_landed(run.loans, run.landed_until, run.today)
-    labels = find_landed(run.labels, run.landed_until, run.today)
-    require_input(loans, run.landed_until)
-    loans_headers, labels_headers = read_headers(loans, RAW_COLUMNS), read_headers(labels, LABEL_COLUMNS)
-    inputs = Inputs(loans, loans_headers, labels, labels_headers, loans.root.url, labels.root.url)
-    with watch.phase("start", since=started):
-        spark = start_session(settings, f"features {settings.market} {run.as_of}", run.event_log)
+    with watch.phase("read"):
+        inputs = _find_inputs(run)
+    with watch.phase("start", since=started + watch.seconds["read"]):
+        spark = session or start_session(settings, f"features {settings.market} {run.as_of}", run.event_log)
     try:
         with writing.staging_folder(settings, lake, run.as_of) as staged:
             if is_local(settings.spark_master):
                 inputs = inputs.on_this_machine(staged / writing.INPUTS)
             return _build(spark, settings, run, watch, inputs, staged)
     finally:
-        spark.stop()
+        if session is None:
+            spark.stop()
+        else:
+            spark.catalog.clearCache()
+
+
+def _find_inputs(run: Run) -> Inputs:
+    loans = find_landed(run.loans, run.landed_until, run.today)
+    labels = find_landed(run.labels, run.landed_until, run.today)
+    require_input(loans, run.landed_until)
+    return Inputs(
+        loans=loans,
+        loans_headers=read_headers(loans, RAW_COLUMNS),
+        labels=labels,
+        labels_headers=read_headers(labels, LABEL_COLUMNS),
+        loans_url=loans.root.url,
+        labels_url=labels.root.url,
+    )
 
 
 def _build(
