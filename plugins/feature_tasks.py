@@ -32,9 +32,8 @@ def publish(snapshot: str, *, publish_older: bool) -> str:
     Raises:
         AirflowSkipException: a newer one is being served, and this one was not asked for in spite of that.
     """
-    from creditrisk.refresh import publish_snapshot
-
     from creditrisk.errors import OlderThanServed
+    from creditrisk.refresh import publish_snapshot
 
     with told_plainly():
         try:
