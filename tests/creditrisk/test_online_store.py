@@ -418,6 +418,29 @@ class TestInterrupted:
         assert [row[0] for row in served_rows(snapshots.settings)] == [2, 3]
         assert store.kept() == {the_id(monday), the_id(tuesday)}
 
+    def test_a_publish_that_loses_its_connection_leaves_nothing(
+        self, snapshots: SnapshotFactory, store: OnlineStore
+    ) -> None:
+        monday, tuesday = snapshots.write(MONDAY, [1, 2]), snapshots.write(TUESDAY, [2, 3])
+        publish(snapshots, monday)
+
+        def cut_after_the_first(rows: Iterator[bytes]) -> Iterator[bytes]:
+            yield next(rows)
+            ask(
+                snapshots.settings,
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+                "WHERE application_name = 'creditrisk publisher'",
+                "publisher",
+            )
+            yield from rows
+
+        rows = cut_after_the_first(customer_rows(snapshots.catalog.lake, tuesday))
+        with pytest.raises(StoreUnavailable, match=r"Postgres \(publisher\): "):
+            store.publish(tuesday, rows)
+        assert [row[0] for row in served_rows(snapshots.settings)] == [1, 2]
+        assert store.kept() == {the_id(monday)}
+        assert publish(snapshots, tuesday).changed
+
 
 class TestAtTheSameTime:
     def test_readers_see_one_snapshot_or_the_other_whole(self, snapshots: SnapshotFactory) -> None:

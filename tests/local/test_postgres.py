@@ -180,6 +180,18 @@ def test_a_folder_that_cannot_be_written_is_one_clear_line(settings: Settings) -
     (settings.var_dir / "postgres").unlink()
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root needs a user namespace")
+def test_root_without_a_user_namespace_is_told_what_to_do(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", "")
+    with pytest.raises(
+        StoreUnavailable, match=r"PostgreSQL does not run as root, and .* run as another user"
+    ):
+        postgres.start(settings)
+    assert not postgres.is_running(settings)
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="the other tests do not run as root then")
 def test_it_runs_as_a_plain_user_too(tmp_path: Path) -> None:
     """Root's own way is what the other tests take; here a process that is user 1000 does the same."""
