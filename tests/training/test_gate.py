@@ -86,7 +86,7 @@ def test_an_inverted_model_is_refused_for_its_order_not_its_level(many: Loans) -
 
 
 def test_a_model_that_is_worse_than_the_champion_is_refused_for_that_alone(many: Loans) -> None:
-    worse = honest(many) * np.random.default_rng(4).uniform(0.25, 1.75, len(many))
+    worse = honest(many) * np.random.default_rng(4).uniform(0.05, 1.95, len(many))
     report = judged(many, worse, champion=honest(many))
     assert failed(report) == {"not_worse_than_champion"}
     assert report.reasons[0].startswith("ROC AUC less that of champion 2020-01-01-aaaaaaaaaa -0.")
