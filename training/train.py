@@ -6,31 +6,21 @@ manifest, which makes the version exist, refused or not.
 """
 
 import argparse
-import io
 import logging
 import shutil
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from pathlib import Path
 
-import joblib
-import numpy as np
-
-from creditrisk.errors import CreditRiskError, RegistryError
-from creditrisk.provenance import image
+from creditrisk.errors import CreditRiskError
 from creditrisk.registry import (
-    MODEL_FILE,
-    REFERENCE_FILE,
     GateDecision,
     ModelGateReport,
     ModelManifest,
     ModelRegistry,
-    SplitRecord,
 )
 from creditrisk.release_ledger import ReleaseLedger
-from creditrisk.scoring import flatten, verify
 from creditrisk.settings import Settings, load_settings
 from creditrisk.storage import Storage
 from training import tracking
@@ -39,25 +29,20 @@ from training.candidate import (
     EVALUATION_FILE,
     GATE_FILE,
     MODEL_CARD_FILE,
-    TRAINING_SET_FILE,
     Candidate,
     CandidateFolder,
     TrainingPlan,
     sha256,
 )
-from training.dataset import FloatArray, Loans, encode_training_set, passed_snapshot, read_loans
-from training.evaluation import Evaluation, Rival, evaluate, permutation_importance, prediction_hash
-from training.fitting import DecidingModel, fit_baseline, fit_deciding_model, late_probabilities
+from training.dataset import passed_snapshot, read_loans
+from training.evaluation import Evaluation
 from training.gate import judge_model
+from training.making import make_files
 from training.model_card import model_card
-from training.plots import draw_plots
-from training.specs import parse_spec, validated_spec
-from training.split import Side, split_loans
+from training.specs import parse_spec
+from training.split import split_loans
 
 logger = logging.getLogger(__name__)
-
-BASELINE = "logistic baseline"
-REFERENCE_ROWS = 256
 
 
 def train(settings: Settings, snapshot: str | None, spec: str = "forest", seed: int | None = None) -> str:
@@ -92,7 +77,7 @@ def train(settings: Settings, snapshot: str | None, spec: str = "forest", seed: 
     logger.info("Snapshot %s: %s loans with a status.", manifest.snapshot, f"{len(loans):,}")
     parts, split = split_loans(loans, plan.test_days_share)
     with _work_folder(settings, plan.version) as work:
-        candidate = _make_files(storage, plan, parts, split, work)
+        candidate = make_files(storage, plan, parts, split, work)
         folder.upload(work, candidate)
     return plan.version
 
@@ -130,80 +115,6 @@ def register(settings: Settings, version: str) -> ModelManifest:
     manifest = registry.manifest(version)
     tracking.track(settings, registry, manifest, evaluation)
     return manifest
-
-
-def _make_files(
-    storage: Storage, plan: TrainingPlan, parts: Mapping[Side, Loans], split: SplitRecord, work: Path
-) -> Candidate:
-    """Write the training step's files to a local folder."""
-    deciding = fit_deciding_model(validated_spec(plan.spec), parts, plan.decline_share)
-    test = parts[Side.TEST]
-    probabilities = deciding.probabilities(test)
-    logger.info("Fitted %s on %s loans.", plan.spec["estimator"], f"{len(parts[Side.TRAIN]):,}")
-    baseline = Rival(BASELINE, late_probabilities(fit_baseline(parts), test))
-    champion, why_not = _champion(storage, plan.champion, test)
-    evaluation = evaluate(
-        test,
-        probabilities,
-        deciding.threshold,
-        baseline=baseline,
-        champion=champion,
-        champion_not_compared=why_not,
-        importance=permutation_importance(deciding.model, test),
-    )
-    rivals = [baseline, champion] if champion else [baseline]
-    files = {
-        MODEL_FILE: _pickled(deciding),
-        REFERENCE_FILE: _reference(deciding, test, probabilities),
-        TRAINING_SET_FILE: encode_training_set(parts.items()),
-        EVALUATION_FILE: evaluation.model_dump_json(indent=2).encode() + b"\n",
-        **draw_plots(evaluation, test.late, probabilities, deciding.threshold, rivals),
-    }
-    for name, content in files.items():
-        (work / name).write_bytes(content)
-    auc = evaluation.metrics["roc_auc"]
-    logger.info(
-        "Evaluated on %s loans of %s other customers from %s on: ROC AUC %.4f (%.4f to %.4f).",
-        f"{len(test):,}", f"{split.sides[Side.TEST].customers:,}", split.cut_date, auc.value, auc.low, auc.high,
-    )  # fmt: skip
-    return Candidate(
-        plan=plan,
-        created_at=datetime.now(UTC),
-        image=image(),
-        split=split,
-        threshold=deciding.threshold,
-        declined_share=deciding.declined_share,
-        prediction_hash=prediction_hash(probabilities),
-        files={name: sha256(content) for name, content in files.items()},
-    )
-
-
-def _champion(storage: Storage, version: str | None, test: Loans) -> tuple[Rival | None, str | None]:
-    """The champion's probabilities, or why there are none."""
-    if version is None:
-        return None, None
-    try:
-        loaded = ModelRegistry(storage).load(version)
-    except RegistryError as error:
-        logger.warning("The champion cannot be compared with: %s", error)
-        return None, f"the champion cannot be loaded: {error}"
-    return Rival(version, late_probabilities(loaded.model, test)), None
-
-
-def _pickled(deciding: DecidingModel) -> bytes:
-    buffer = io.BytesIO()
-    joblib.dump(deciding.model, buffer, compress=3)
-    return buffer.getvalue()
-
-
-def _reference(deciding: DecidingModel, test: Loans, probabilities: FloatArray) -> bytes:
-    """Rows from the lowest probability to the highest, on which whoever serves the model must agree with it."""
-    order = np.argsort(probabilities, kind="stable")
-    chosen = order[np.linspace(0, len(order) - 1, min(REFERENCE_ROWS, len(order))).round().astype(int)]
-    verify(flatten(deciding.model), test.features[chosen], probabilities[chosen], deciding.threshold)
-    buffer = io.BytesIO()
-    np.savez(buffer, rows=test.features[chosen], probabilities=probabilities[chosen])
-    return buffer.getvalue()
 
 
 def _evaluation(folder: CandidateFolder, candidate: Candidate) -> Evaluation:
