@@ -9,6 +9,7 @@ from functools import cache, partial
 from typing import Any
 
 from fastapi import FastAPI
+from fastapi_offline import FastAPIOffline
 
 from creditrisk.online_reader import OnlineReader
 from creditrisk.provenance import code_version, container_image
@@ -53,7 +54,7 @@ def create_app(settings: Settings) -> FastAPI:
                 await watching
             reader.close()
 
-    app = FastAPI(
+    app = FastAPIOffline(
         title="Credit risk decisions",
         description=DESCRIPTION,
         version="1",

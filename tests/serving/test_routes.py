@@ -1,5 +1,6 @@
 """What clients get: exact answers, and errors of one shape that say what to do."""
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -307,8 +308,16 @@ class TestFrame:
             "problems": [],
         }
 
+    def test_serves_its_documentation_without_a_content_network(self, read_only_client: httpx.Client) -> None:
+        page = read_only_client.get("/docs")
+        assert page.status_code == 200
+        files = re.findall(r'(?:href|src)="([^"]+)"', page.text)
+        assert len(files) == 3
+        for file in files:
+            assert file.startswith("/")
+            assert read_only_client.get(file).status_code == 200
+
     def test_documents_every_route_with_its_bodies(self, read_only_client: httpx.Client) -> None:
-        assert read_only_client.get("/docs").status_code == 200
         interface = read_only_client.get("/openapi.json").json()
         assert set(interface["paths"]) == {
             "/predict",
