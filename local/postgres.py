@@ -166,7 +166,7 @@ def _running_port(folder: Path) -> int | None:
 def _is_our_server(pid: int, data: Path) -> bool:
     """Whether a process is a server on this data folder: after a crash its number may be somebody else's."""
     try:
-        return Path(psutil.Process(pid).cwd()).samefile(data)  # a server works from within its data folder
+        return str(data) in psutil.Process(pid).cmdline()  # its folder of work can be hidden even from root
     except (psutil.Error, OSError):
         return False
 

@@ -1,19 +1,26 @@
 """PostgreSQL's own programs, from a wheel, run as whoever runs this; as root too.
 
 PostgreSQL refuses the user root. So root runs them in a user namespace in which it is nobody, while the files
-stay root's own.
+stay root's own. Where root may make no namespace, as in many containers, it runs them as nobody, who then owns
+the data folder and may pass the folders on the way to it.
 """
 
 import os
 import shutil
 import subprocess
 import sys
+from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 
 from creditrisk.errors import StoreUnavailable
 
-_AS_NOBODY = ("unshare", "--user", "--map-user=65534", "--map-group=65534")
+_NOBODY = 65534
+_IN_NAMESPACE = ("unshare", "--user", f"--map-user={_NOBODY}", f"--map-group={_NOBODY}")
+_AS_NOBODY = (
+    *("setpriv", f"--reuid={_NOBODY}", f"--regid={_NOBODY}", "--clear-groups"),
+    *("--inh-caps=+dac_override", "--ambient-caps=+dac_override"),
+)
 
 
 def run_program(program: str, *arguments: str) -> None:
@@ -42,13 +49,16 @@ def _programs() -> Path:
     return Path(wheel.origin).parent / "pginstall18" / "bin"
 
 
+@cache
 def _as_nobody() -> tuple[str, ...]:
+    """The words before a program's own that keep it from being root; none for another user."""
     if os.geteuid() != 0:
         return ()
-    if sys.platform == "linux" and shutil.which(_AS_NOBODY[0]):
-        if subprocess.run([*_AS_NOBODY, "true"], capture_output=True, check=False).returncode == 0:
-            return _AS_NOBODY
+    for words in (_IN_NAMESPACE, _AS_NOBODY):
+        if sys.platform == "linux" and shutil.which(words[0]):
+            if subprocess.run([*words, "true"], capture_output=True, check=False).returncode == 0:
+                return words
     raise StoreUnavailable(
-        "PostgreSQL does not run as root, and this system lets root make no user namespace "
-        "(unshare --user): run as another user, or set the CREDITRISK_*_DATABASE_URL of a server of yours"
+        "PostgreSQL does not run as root, and this system lets root become nobody neither by unshare --user "
+        "nor by setpriv: run as another user, or set the CREDITRISK_*_DATABASE_URL of a server of yours"
     )

@@ -180,39 +180,54 @@ def test_a_folder_that_cannot_be_written_is_one_clear_line(settings: Settings) -
     (settings.var_dir / "postgres").unlink()
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root needs a user namespace")
-def test_root_without_a_user_namespace_is_told_what_to_do(
-    settings: Settings, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("PATH", "")
-    with pytest.raises(
-        StoreUnavailable, match=r"PostgreSQL does not run as root, and .* run as another user"
-    ):
-        postgres.start(settings)
-    assert not postgres.is_running(settings)
+_START_AND_STOP = """
+import os, sys, psycopg2
+from pathlib import Path
+from creditrisk.settings import Settings
+from local import postgres
+settings = Settings(_env_file=None, var_dir=Path(sys.argv[1]), postgres_port=int(sys.argv[2]))
+urls = postgres.start(settings)
+postgres.start(settings)
+psycopg2.connect(urls.publisher).close()
+print(os.geteuid(), postgres.is_running(settings))
+postgres.stop(settings)
+print(os.geteuid(), postgres.is_running(settings))
+"""
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="the other tests do not run as root then")
-def test_it_runs_as_a_plain_user_too(tmp_path: Path) -> None:
-    """Root's own way is what the other tests take; here a process that is user 1000 does the same."""
-    script = (
-        "import os, sys, psycopg2\n"
-        "from pathlib import Path\n"
-        "from creditrisk.settings import Settings\n"
-        "from local import postgres\n"
-        "settings = Settings(_env_file=None, var_dir=Path(sys.argv[1]), postgres_port=int(sys.argv[2]))\n"
-        "urls = postgres.start(settings)\n"
-        "psycopg2.connect(urls.publisher).close()\n"
-        "postgres.stop(settings)\n"
-        "print(os.geteuid(), postgres.is_running(settings))\n"
-    )
-    command = ["unshare", "--user", "--map-user=1000", "--map-group=1000", sys.executable, "-c", script]
+def start_and_stop(var_dir: Path, words: list[str], **environment: str) -> tuple[str, str]:
+    """What a process says that is started by some words, and starts and stops a server of its own."""
     done = subprocess.run(
-        [*command, str(tmp_path / "a plain user"), str(free_port())],
+        [*words, sys.executable, "-c", _START_AND_STOP, str(var_dir), str(free_port())],
         cwd=Path(__file__).parents[2],
+        env={**os.environ, **environment},
         capture_output=True,
         text=True,
         timeout=120,
         check=False,
     )
-    assert (done.stdout, done.stderr) == ("1000 False\n", "")
+    return done.stdout, done.stderr
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="the other tests do not run as root then")
+def test_it_runs_as_a_plain_user_too(tmp_path: Path) -> None:
+    """Root's own way is what the other tests take; here a process that is user 1000 does the same."""
+    words = ["unshare", "--user", "--map-user=1000", "--map-group=1000"]
+    assert start_and_stop(tmp_path / "a plain user", words) == ("1000 True\n1000 False\n", "")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="takes root, with what is left to it in a container")
+def test_it_runs_as_root_without_user_namespaces_too(tmp_path: Path) -> None:
+    """As in a container: root has lost most of its capabilities, and may make no namespace."""
+    refusing = tmp_path / "refusing" / "unshare"
+    refusing.parent.mkdir()
+    refusing.write_text("#!/bin/sh\nexit 1\n")
+    refusing.chmod(0o755)
+    kept = ("chown", "dac_override", "fowner", "fsetid", "kill", "setgid", "setuid", "setpcap")
+    bounds = ",".join(("-all", *(f"+{name}" for name in kept)))
+    path = f"{refusing.parent}{os.pathsep}{os.environ['PATH']}"
+    var_dir = tmp_path / "for root alone"
+    var_dir.mkdir(mode=0o700)
+    said = start_and_stop(var_dir, ["setpriv", f"--bounding-set={bounds}"], PATH=path)
+    assert said == ("0 True\n0 False\n", "")
+    assert (var_dir / "postgres" / "data").stat().st_uid != 0
