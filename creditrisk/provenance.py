@@ -31,11 +31,6 @@ def code_version() -> str:
     return described.stdout.strip()
 
 
-def image() -> str | None:
-    """The container image that this runs in, from ``CREDITRISK_IMAGE``; None outside of one."""
-    return os.environ.get("CREDITRISK_IMAGE") or None
-
-
 def container_image() -> str | None:
     """The image this process runs from, where whoever started it said so in ``CREDITRISK_IMAGE``."""
     return os.environ.get("CREDITRISK_IMAGE") or None

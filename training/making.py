@@ -10,7 +10,7 @@ import joblib
 import numpy as np
 
 from creditrisk.errors import RegistryError
-from creditrisk.provenance import image
+from creditrisk.provenance import container_image
 from creditrisk.registry import MODEL_FILE, REFERENCE_FILE, ModelRegistry, SplitRecord
 from creditrisk.scoring import flatten, verify
 from creditrisk.storage import Storage
@@ -65,7 +65,7 @@ def make_files(
     return Candidate(
         plan=plan,
         created_at=datetime.now(UTC),
-        image=image(),
+        image=container_image(),
         split=split,
         threshold=deciding.threshold,
         declined_share=deciding.declined_share,
