@@ -47,9 +47,9 @@ def register(version: str) -> str:
     with told_plainly():
         manifest = register_version(load_settings(), version)
     if manifest.gate.reasons:
-        raise AirflowFailException(
-            f"version {version} is registered as refused: {'; '.join(manifest.gate.reasons)}"
-        )
+        refusal = f"version {version} is registered as refused: {'; '.join(manifest.gate.reasons)}"
+        logger.error("%s", refusal)
+        raise AirflowFailException(refusal)
     logger.info("Version %s is registered. To put it into service, trigger promote_model with it.", version)
     return str(manifest.snapshot)
 

@@ -51,7 +51,7 @@ def test_an_unknown_version_is_refused_in_words(system: System) -> None:
     )
     assert state == "failed"
     assert system.states("promote_model", run_id) == {"check": "failed", "promote": "upstream_failed"}
-    assert "2020-12-31-0123456789" in system.log("promote_model", run_id, "check").splitlines()[-1]
+    assert "2020-12-31-0123456789" in system.log("promote_model", run_id, "check")
     assert system.ledger.history() == before
 
 
@@ -112,5 +112,5 @@ def test_a_refused_model_is_registered_as_refused_and_cannot_be_promoted(system:
     before = system.ledger.history()
     run_id, state = system.run_dag("promote_model", {"version": version, "reason": "I want it anyway"})
     assert state == "failed"
-    assert "refused" in system.log("promote_model", run_id, "check").splitlines()[-1]
+    assert "refused" in system.log("promote_model", run_id, "check")
     assert system.ledger.history() == before
