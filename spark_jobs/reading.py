@@ -18,6 +18,7 @@ from pyspark.sql import functions as F
 from pyspark.sql.types import StructType, TimestampNTZType, TimestampType
 
 from creditrisk.contract import RawColumn
+from creditrisk.errors import ContractError
 from creditrisk.settings import file_url
 from creditrisk.storage import Storage, spark_path
 from spark_jobs.landed import LandedFile, LandedFiles
@@ -127,16 +128,10 @@ def _paths(landed: LandedFiles, files: list[LandedFile]) -> list[str]:
 
 
 def _key(landed: LandedFiles) -> Column:
-    """The file's key below the input's root, still escaped as Spark prints paths."""
-    parts = len(_printed(landed).split("/"))
+    """The file's key below the input's root, still escaped as Spark prints paths: escapes hold no slash."""
+    parts = len(spark_path(landed.root.url).split("/"))
     path = F.col("_metadata.file_path")
     return F.substr(path, F.length(F.substring_index(path, "/", parts)) + 2)
-
-
-def _printed(landed: LandedFiles) -> str:
-    """The root as Spark prints it, but for its escapes: they hold no slash."""
-    url = spark_path(landed.root.url)
-    return url if "://" in url else url.replace("file:/", "file:///", 1)
 
 
 def file_key(source: str) -> str:
@@ -155,6 +150,13 @@ def _landed(files: list[LandedFile]) -> Column:
 
 
 def rows_by_file(rows: Any, landed: LandedFiles) -> list[tuple[LandedFile, int]]:
-    """Counts by ``source`` matched with their files; a file without a row counts 0."""
+    """Counts by ``source`` matched with their files; a file without a row counts 0.
+
+    Raises:
+        ContractError: a row names no file of these.
+    """
     counts = {file_key(row["source"]): int(row["rows"]) for row in rows}
+    strange = counts.keys() - {file.key for file in landed.files}
+    if strange:
+        raise ContractError(f"{landed.root.url}: rows of files that were not asked for: {sorted(strange)}")
     return [(file, counts.get(file.key, 0)) for file in landed.files]

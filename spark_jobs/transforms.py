@@ -300,5 +300,5 @@ def customer_rows(featured: DataFrame, as_of: date) -> DataFrame:
 
 
 def with_url(refused: DataFrame, root: str) -> DataFrame:
-    """Refused rows with the file's URL as their ``source``, instead of its key below ``root``."""
+    """Refused rows with the file's URL as their ``source``, instead of its key below ``root``, escaped as in a URL."""
     return refused.withColumn("source", F.concat(F.lit(f"{root}/"), F.col("source")))

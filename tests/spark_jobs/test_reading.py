@@ -1,0 +1,125 @@
+"""Landed files: what the CSV source would lose or move, headers, packed files, Parquet, odd paths."""
+
+import re
+from datetime import date, datetime
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as parquet
+import pytest
+
+from creditrisk.errors import ContractError, HeaderError, NoInputError
+from tests.spark_jobs.landing import AS_OF, NAMES, Lake, csv_text, line, loan
+
+HEADER = ",".join(NAMES)
+
+
+def test_no_line_is_dropped_or_shifted(lake: Lake) -> None:
+    malformed = [
+        line(loan(2)).rpartition(",")[0],
+        line(loan(3)) + ",9",
+        line(loan(4, occupation_type='"Core staff')),
+        line(loan(5, occupation_type='Core "staff"')),
+        line(loan(6, occupation_type='"Core" staff')),
+        line(loan(7, loan_amount='"100.5')),
+        line(loan(8, occupation_type='"Core ""staff"""')),
+        "lonely",
+    ]
+    quoted = line(loan(20, occupation_type='"Managers, senior"'))
+    repeated_header = HEADER
+    text = "\n".join([HEADER, *malformed, quoted, "", repeated_header, line(loan(21)), ""])
+    lake.land(text)
+    built = lake.build()
+    assert built.loans().keys() == {20, 21}
+    reasons = built.reasons()
+    assert {raw for raw, rules in reasons.items() if rules == {"malformed_line"}} == set(malformed)
+    assert "unparsable" in reasons[repeated_header]
+    counts = built.manifest.counts
+    assert (counts.rows_in, counts.kept, counts.quarantined) == (11, 2, 9)
+
+
+def test_columns_are_matched_by_name_in_files_side_by_side(lake: Lake) -> None:
+    lake.land([loan(1, loan_amount=11, status=1)])
+    lake.land(csv_text([loan(2, loan_amount=22, status=1)], NAMES[::-1]), name="turned.csv")
+    lake.land(csv_text([loan(3, loan_amount=33, status=1)], (*NAMES[5:], *NAMES[:5])), name="packed.csv.gz")
+    lake.land("﻿" + csv_text([loan(4, loan_amount=44, status=1)]).replace("\n", "\r\n"), name="windows.csv")
+    lake.land("", name="nothing.csv")
+    built = lake.build()
+    rows = built.loans()
+    assert {key: rows[key]["nb_previous_loans"] for key in rows} == {1: 0, 2: 1, 3: 2, 4: 3}
+    assert all(row["status"] == 1 and row["age"] == 40 for row in rows.values())
+    assert built.customers()[5008827]["amount_sum_micros"] == 110_000_000
+    assert {Path(file.url).name: file.rows for file in built.manifest.inputs} == {
+        "loans.csv": 1, "turned.csv": 1, "packed.csv.gz": 1, "windows.csv": 1, "nothing.csv": 0,
+    }  # fmt: skip
+
+
+def test_missing_and_extra_columns_of_all_files_are_listed(lake: Lake) -> None:
+    lake.land(csv_text([loan(1)], NAMES[2:]))
+    lake.land(csv_text([loan(1)]).replace("status", "Status", 1), name="other.csv")
+    lake.land(csv_text([loan(1)], (*NAMES, "id")), name="doubled.csv")
+    with pytest.raises(HeaderError) as raised:
+        lake.build()
+    message = str(raised.value)
+    assert "loans.csv: missing 'loan_id', 'id'" in message
+    assert "other.csv: missing 'status'; extra 'Status'" in message
+    assert "doubled.csv: twice 'id'" in message
+
+
+def test_parquet_says_the_same_as_csv(lake: Lake) -> None:
+    rows = [loan(1), loan(2, loan_date="2020-07-01", loan_amount="1234567.5", job_start_date="")]
+    lake.land(rows)
+    from_csv = lake.build()
+    path = lake.land("", landed=date(2020, 12, 30), name="loans.parquet")
+    columns = {name: [row[name] or None for row in rows] for name in NAMES}
+    table = pa.table(columns)
+    typed = {
+        **{
+            name: pa.array([int(v) for v in columns[name]])
+            for name in ("loan_id", "id", "cnt_children", "status")
+        },
+        "loan_amount": pa.array([float(v) for v in columns["loan_amount"]]),
+        "birthday": pa.array([date.fromisoformat(v) for v in columns["birthday"]]),
+        "loan_date": pa.array([datetime.fromisoformat(v) for v in columns["loan_date"]], pa.timestamp("us")),
+    }
+    for name, values in typed.items():
+        table = table.set_column(table.column_names.index(name), name, values)
+    parquet.write_table(table.select(NAMES[::-1]), path)
+    both = lake.build()
+    assert both.manifest.counts.repeated == 2
+    assert both.manifest.quarantined_by_rule == {}
+    assert both.id == from_csv.id
+
+
+def test_names_that_hadoop_would_take_for_patterns_are_read(lake: Lake) -> None:
+    lake.land([loan(1)], name="odd [a] {b} 100% + 50%25.csv")
+    built = lake.build()
+    assert built.loans().keys() == {1}
+    assert [file.rows for file in built.manifest.inputs] == [1]
+
+
+def test_strange_files_stop_the_run_and_hidden_ones_do_not(lake: Lake) -> None:
+    lake.land([loan(1)])
+    lake.land("half", name="_loans.csv")
+    lake.land("half", name=".loans.csv")
+    assert lake.build().loans().keys() == {1}
+    lake.land("?", name="loans.zip")
+    with pytest.raises(ContractError, match=re.escape("2020-12-31/loans.zip")):
+        lake.build()
+
+
+def test_a_file_or_folder_of_ones_own_counts_as_landed_today(lake: Lake, tmp_path: Path) -> None:
+    file = tmp_path / "my folder" / "my loans.csv"
+    file.parent.mkdir()
+    file.write_text(csv_text([loan(1), loan(2, loan_date="2021-03-01")]))
+    for given in (str(file), file.as_uri(), str(file.parent)):
+        built = lake.build(loans=given)
+        assert built.loans().keys() == {1}
+        assert built.manifest.counts.later == 1
+        assert str(built.manifest.inputs[0].landed) == "2021-06-01"
+
+
+def test_nothing_landed_is_told(lake: Lake) -> None:
+    lake.land([loan(1)], date(2021, 1, 1))
+    with pytest.raises(NoInputError, match=f"no loans file has landed up to {AS_OF}"):
+        lake.build()
