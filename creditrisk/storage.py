@@ -5,10 +5,11 @@ overwritten: :meth:`Storage.create` is atomic on disk and on S3, one of any numb
 writers wins.
 """
 
+import io
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, BinaryIO, cast
+from typing import Any, BinaryIO
 from urllib.parse import unquote, urlsplit
 
 import obstore
@@ -68,7 +69,9 @@ class Storage:
             ObjectMissing: there is none of that name.
         """
         with self._translated(key):
-            yield cast(BinaryIO, obstore.open_reader(self._store, self._path(key)))
+            found = _ObjectReader(obstore.open_reader(self._store, self._path(key)))
+            with io.BufferedReader(found) as file:
+                yield file
 
     def exists(self, key: str) -> bool:
         """Whether there is an object of that name: one request, no listing."""
@@ -145,6 +148,30 @@ class Storage:
             raise ObjectExists(f"{self.url_of(key)}: exists already, and nothing is overwritten") from None
         except BaseError as error:
             raise StorageError(f"{self.url_of(key)}: {str(error).splitlines()[0]}") from error
+
+
+class _ObjectReader(io.RawIOBase):
+    """An object as Python's own kind of file, which other libraries know how to read."""
+
+    def __init__(self, reader: Any) -> None:
+        self._reader = reader
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        content = self._reader.read(len(buffer))
+        buffer[: len(content)] = bytes(content)
+        return len(content)
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        return int(self._reader.seek(offset, whence))
+
+    def tell(self) -> int:
+        return int(self._reader.tell())
 
 
 def spark_path(url: str) -> str:
