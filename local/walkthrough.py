@@ -133,20 +133,26 @@ def run_dag(client: AirflowClient, dag_id: str, form: dict[str, Any], progress: 
     """
     with progress.step(f"{dag_id} {form}"):
         run_id = client.trigger(dag_id, form)
-        state = client.wait(
-            dag_id,
-            run_id,
-            on_change=lambda task_id, state: progress.say(f"    {task_id}: {state.replace('_', ' ')}"),
-        )
+
+        def tell(task_id: str, state: str) -> None:
+            progress.say(f"    {task_id}: {state.replace('_', ' ')}")
+            if state == "up_for_retry":
+                progress.say(ends_of_logs(client, dag_id, run_id, state))
+
+        state = client.wait(dag_id, run_id, on_change=tell)
     if state != "success":
-        failed = [task for task in client.tasks(dag_id, run_id).values() if task["state"] == "failed"]
-        ends = [
-            f"{task['task_id']}: "
-            + "\n".join(client.log(dag_id, run_id, task["task_id"], task["try_number"])[-10:])
-            for task in failed
-        ]
-        raise StackError(f"{dag_id} {run_id} failed. " + "\n".join(ends))
+        raise StackError(f"{dag_id} {run_id} failed. {ends_of_logs(client, dag_id, run_id, 'failed')}")
     return run_id
+
+
+def ends_of_logs(client: AirflowClient, dag_id: str, run_id: str, state: str) -> str:
+    """The last lines of the logs of a run's tasks that are in a state."""
+    tasks = [task for task in client.tasks(dag_id, run_id).values() if task["state"] == state]
+    return "\n".join(
+        f"{task['task_id']}: "
+        + "\n".join(client.log(dag_id, run_id, task["task_id"], task["try_number"])[-10:])
+        for task in tasks
+    )
 
 
 def refresh(settings: Settings, client: AirflowClient, as_of: date, progress: Progress) -> str:

@@ -78,7 +78,11 @@ def _run_job(settings: Settings, folder: Path, archive: Path) -> str:
         f"--loans={loans}",
         f"--labels={labels}",
     ]
-    environment = os.environ | {"PYSPARK_PYTHON": sys.executable, "PYSPARK_DRIVER_PYTHON": sys.executable}
+    environment = os.environ | {
+        "SPARK_HOME": spark_home(),
+        "PYSPARK_PYTHON": sys.executable,
+        "PYSPARK_DRIVER_PYTHON": sys.executable,
+    }
     try:
         done = subprocess.run(
             command, env=environment, capture_output=True, text=True, timeout=_SECONDS, check=False

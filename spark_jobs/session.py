@@ -9,7 +9,7 @@ from pathlib import Path
 from pyspark.sql import SparkSession
 
 from creditrisk.settings import Settings
-from spark_jobs.configuration import scratch_folder, spark_conf
+from spark_jobs.configuration import scratch_folder, spark_conf, spark_home
 
 _STALE_SECONDS = 24 * 3600
 _ROWS_PER_SHUFFLE_PARTITION = 200_000
@@ -28,6 +28,7 @@ def start_session(settings: Settings, name: str, event_log: Path | None = None) 
     _remove_stale(scratch)
     builder = SparkSession.builder.appName(name)
     if "PYSPARK_GATEWAY_PORT" not in os.environ:  # nobody has started the JVM yet
+        os.environ.setdefault("SPARK_HOME", spark_home())  # its own way breaks on a path with a space
         # The launcher is a JVM of its own that lives for a moment.
         os.environ.setdefault(
             "SPARK_LAUNCHER_OPTS", "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC -XX:-UsePerfData"
