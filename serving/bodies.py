@@ -1,10 +1,21 @@
 """What a client sends and gets, as JSON."""
 
+import json
 import re
 from datetime import date, datetime
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, Strict, WithJsonSchema, create_model
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    Strict,
+    ValidationError,
+    WithJsonSchema,
+    create_model,
+)
+from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from creditrisk.contract import FEATURES, Feature
 
@@ -49,6 +60,35 @@ class FirstClientsQuestion(_Sent):
     """A request for a decision as the first clients send it."""
 
     id: CustomerIdOrText
+
+
+Sent = TypeVar("Sent", bound=_Sent)
+
+
+def parsed(kind: type[Sent], body: bytes) -> Sent:
+    """What a client sent, from JSON.
+
+    Raises:
+        ValidationError: a field is missing, unknown, there twice or not what it must be, or all of it is not JSON.
+    """
+    sent = kind.model_validate_json(body)
+    json.loads(body, object_pairs_hook=_each_once)  # pydantic takes the last of two: whose loan would it be?
+    return sent
+
+
+def _each_once(fields: list[tuple[str, Any]]) -> None:
+    names = [name for name, _ in fields]
+    repeated: list[InitErrorDetails] = [
+        {
+            "type": PydanticCustomError("repeated", "Field is there more than once"),
+            "loc": (name,),
+            "input": None,
+        }
+        for name in dict.fromkeys(names)
+        if names.count(name) > 1
+    ]
+    if repeated:
+        raise ValidationError.from_exception_data("body", repeated)
 
 
 class _Answered(BaseModel):

@@ -1,7 +1,7 @@
 """Errors as HTTP answers: one shape, a word for programs and a sentence for people, never a stack trace."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import Any
 
@@ -24,7 +24,10 @@ logger = logging.getLogger(__name__)
 
 RETRY_AFTER_SECONDS = 1
 LONGEST_VALUE = 100
-"""Characters of a refused value that are sent back."""
+"""Characters of a refused value, or of an unknown field's name, that are sent back."""
+
+MOST_PROBLEMS = 20
+"""Problems of one request that are named: its sender decides how many it has."""
 
 _KNOWN: tuple[tuple[type[CreditRiskError], int, str], ...] = (
     (CustomerUnknown, 404, "customer_unknown"),
@@ -42,11 +45,20 @@ class BodyTooLarge(Exception):
         super().__init__(f"body: more than {limit} bytes")
 
 
+class BodyIncomplete(Exception):
+    """The request's body did not arrive whole in time, in seconds, or its sender has gone."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__(f"body: did not arrive whole within {seconds:g} s")
+
+
 def answer_errors(app: FastAPI) -> None:
     """Give every error of an app its answer."""
     for error, status, word in _KNOWN:
         app.add_exception_handler(error, _answer_of(status, word))
     app.add_exception_handler(BodyTooLarge, _answer_of(413, "body_too_large"))
+    # The rest of the body may still come, and must not be read as the next request.
+    app.add_exception_handler(BodyIncomplete, _answer_of(408, "body_incomplete", {"Connection": "close"}))
     app.add_exception_handler(ValidationError, _invalid)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _http)
@@ -68,9 +80,9 @@ def refusal(
     return Response(orjson.dumps(body), status, extra, media_type="application/json")
 
 
-def _answer_of(status: int, word: str) -> Any:
+def _answer_of(status: int, word: str, headers: Mapping[str, str] | None = None) -> Any:
     async def answer(_: Request, error: Exception) -> Response:
-        return refusal(status, word, str(error))
+        return refusal(status, word, str(error), headers=headers)
 
     return answer
 
@@ -78,16 +90,20 @@ def _answer_of(status: int, word: str) -> Any:
 async def _invalid(_: Request, error: Exception) -> Response:
     """A 422 that names each field, its value and the rule it breaks."""
     found = error.errors() if isinstance(error, ValidationError | RequestValidationError) else []
-    problems = [_problem(one) for one in found]
+    # FastAPI's own places begin with where it looked, such as "path", which may be a field's name too.
+    first = 1 if isinstance(error, RequestValidationError) else 0
+    problems = [_problem(one, one["loc"][first:]) for one in found[:MOST_PROBLEMS]]
     message = "; ".join(f"{one['field']}: {one['rule']}" for one in problems)
+    if len(found) > MOST_PROBLEMS:
+        message += f"; and {len(found) - MOST_PROBLEMS} more"
     return refusal(422, "invalid_request", message, problems)
 
 
-def _problem(found: Any) -> dict[str, Any]:
-    place = [str(part) for part in found["loc"] if part not in ("body", "path", "query")]
+def _problem(found: Any, place: Sequence[str | int]) -> dict[str, Any]:
     is_whole_body = not place or found["type"] == "json_invalid"
     value = None if is_whole_body or found["type"] == "missing" else _shown(found["input"])
-    return {"field": "body" if is_whole_body else ".".join(place), "value": value, "rule": found["msg"]}
+    field = "body" if is_whole_body else ".".join(str(part) for part in place)[:LONGEST_VALUE]
+    return {"field": field, "value": value, "rule": found["msg"]}
 
 
 def _shown(value: object) -> object:

@@ -4,8 +4,9 @@ Answers are written straight to bytes: FastAPI's own way through a response mode
 and the scoring together. The models in ``serving.bodies`` document them, and the tests hold one to the other.
 """
 
+import asyncio
 from collections.abc import Callable, Coroutine, Mapping
-from typing import Any, TypeVar
+from typing import Any
 
 import orjson
 from fastapi import APIRouter, Request, Response
@@ -22,16 +23,20 @@ from serving.bodies import (
     Question,
     Readiness,
     Refusal,
+    Sent,
     ServedVersion,
+    parsed,
 )
 from serving.health import Part, model_health, store_health
 from serving.predictor import Predictor
-from serving.refusals import BodyTooLarge
+from serving.refusals import BodyIncomplete, BodyTooLarge
 
-Sent = TypeVar("Sent", bound=BaseModel)
+BODY_SECONDS = 5.0
+"""How long a request's body may take to arrive: less than the time that a stop allows for requests to end."""
 
 _REASONS = {
     404: "the published snapshot has no such customer",
+    408: "the body did not arrive whole in time",
     413: "the body is over the limit",
     422: "a field is missing, unknown or not what it must be",
     503: "there is no model, no published snapshot, or no answer from the store in time; see Retry-After",
@@ -62,7 +67,7 @@ def decision_routes(predictor: Predictor, body_limit: int) -> APIRouter:
 
     asked = APIRouter(route_class=DirectRoute)
 
-    @asked.post("/predict", **_documented(Decision, 404, 413, 422, 503, sent=Question))
+    @asked.post("/predict", **_documented(Decision, 404, 408, 413, 422, 503, sent=Question))
     async def predict(request: Request) -> Response:
         """The decision on a customer's newest loan, and all that it rests on."""
         question = await _read(request, Question, body_limit)
@@ -79,7 +84,7 @@ def decision_routes(predictor: Predictor, body_limit: int) -> APIRouter:
             }
         )
 
-    @asked.post("/", **_documented(int, 404, 413, 422, 503, sent=FirstClientsQuestion))
+    @asked.post("/", **_documented(int, 404, 408, 413, 422, 503, sent=FirstClientsQuestion))
     async def predict_for_first_clients(request: Request) -> Response:
         """The decision alone, `0` or `1`: the call that the first clients were written for."""
         question = await _read(request, FirstClientsQuestion, body_limit)
@@ -154,15 +159,33 @@ def _health(part: Part) -> dict[str, Any]:
 
 
 async def _read(request: Request, kind: type[Sent], limit: int) -> Sent:
-    """The request's body, whatever its content type says; stops reading where it is over the limit."""
-    message = await request.receive()
-    body: bytes = message.get("body", b"")
-    while len(body) <= limit and message.get("more_body"):
+    """The request's body, whatever its content type says.
+
+    Raises:
+        BodyTooLarge: it is over the limit; the rest of it is not read.
+        BodyIncomplete: it is not there in time.
+        ValidationError: it is not what it must be.
+    """
+    try:
+        async with asyncio.timeout(BODY_SECONDS):
+            body = await _received(request, limit)
+    except TimeoutError:
+        raise BodyIncomplete(BODY_SECONDS) from None
+    return parsed(kind, body)
+
+
+async def _received(request: Request, limit: int) -> bytes:
+    body = b""
+    has_more = True
+    while has_more:
         message = await request.receive()
+        if message["type"] == "http.disconnect":
+            raise BodyIncomplete(BODY_SECONDS)
         body += message.get("body", b"")
-    if len(body) > limit:
-        raise BodyTooLarge(limit)
-    return kind.model_validate_json(body)
+        has_more = message.get("more_body", False)
+        if len(body) > limit:
+            raise BodyTooLarge(limit)
+    return body
 
 
 def _answer(body: object, status: int = 200) -> Response:

@@ -249,6 +249,19 @@ class TestProcess:
         assert answer.startswith("HTTP/1.1 413 ")
         assert '"error":"body_too_large"' in answer
 
+    def test_waits_for_the_rest_of_a_body_for_some_seconds_only(self, service: ServiceProcess) -> None:
+        with socket.create_connection(("127.0.0.1", service.port), timeout=10) as connection:
+            connection.sendall(b"POST / HTTP/1.1\r\nHost: service\r\nContent-Length: 50\r\n\r\n{")
+            answer = b"".join(iter(lambda: connection.recv(65_536), b"")).decode()
+        assert answer.startswith("HTTP/1.1 408 ")
+        assert '"message":"body: did not arrive whole within 5 s"' in answer
+
+    def test_stops_in_order_although_a_body_is_not_there_yet(self, service: ServiceProcess) -> None:
+        with socket.create_connection(("127.0.0.1", service.port), timeout=10) as connection:
+            connection.sendall(b"POST / HTTP/1.1\r\nHost: service\r\nContent-Length: 50\r\n\r\n{")
+            service.stop()
+        assert "traceback" not in service.log.read_text()
+
     def test_survives_a_client_that_leaves_in_the_middle(self, service: ServiceProcess) -> None:
         for _ in range(20):
             with socket.create_connection(("127.0.0.1", service.port), timeout=10) as connection:

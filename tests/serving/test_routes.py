@@ -100,6 +100,14 @@ class TestPredict:
                 {"field": "ID", "value": 1, "rule": "Extra inputs are not permitted"},
             ),
             (
+                '{"id": 5008827, "path": 3}',
+                {"field": "path", "value": 3, "rule": "Extra inputs are not permitted"},
+            ),
+            (
+                '{"id": 42, "\\u0069d": 5008827}',
+                {"field": "id", "value": None, "rule": "Field is there more than once"},
+            ),
+            (
                 "[5008827]",
                 {"field": "body", "value": None, "rule": "Input should be an object"},
             ),
@@ -135,6 +143,17 @@ class TestPredict:
     ) -> None:
         problem = read_only_client.post("/predict", json={"id": "x" * 5000}).json()["problems"][0]
         assert problem["value"] == "x" * 100
+
+    def test_sends_back_no_more_than_the_beginning_of_many_long_names(
+        self, read_only_client: httpx.Client
+    ) -> None:
+        answer = read_only_client.post(
+            "/predict", json={f"{number:03d}" + "x" * 200: 1 for number in range(70)}
+        )
+        problems = answer.json()["problems"]
+        assert [problem["field"] for problem in problems[:2]] == ["id", "000" + "x" * 97]
+        assert len(problems) == 20
+        assert answer.json()["message"].endswith("; and 51 more")
 
 
 class TestFirstClientsCall:
@@ -331,7 +350,7 @@ class TestFrame:
         sent = predict["requestBody"]["content"]["application/json"]["schema"]
         assert sent["properties"]["id"]["type"] == "integer"
         assert sent["additionalProperties"] is False
-        assert set(predict["responses"]) == {"200", "404", "413", "422", "503"}
+        assert set(predict["responses"]) == {"200", "404", "408", "413", "422", "503"}
         features = interface["components"]["schemas"]["Features"]["properties"]
         assert list(features) == list(ADAS_FEATURES)
 
