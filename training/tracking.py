@@ -5,6 +5,7 @@ a model, and registering the version again records the run then.
 """
 
 import logging
+import os
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,9 @@ from training.plots import PLOTS
 logger = logging.getLogger(__name__)
 
 _VERSION_TAG = "creditrisk.version"
+_PATIENCE = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2", "MLFLOW_HTTP_REQUEST_TIMEOUT": "20"}
+"""By itself MLflow tries for 4 minutes where a server refuses, for 20 where it is silent: longer than the task may."""
+
 _SENT = (*PLOTS, EVALUATION_FILE, MODEL_CARD_FILE)
 
 
@@ -38,6 +42,8 @@ def track(
 def _track(
     settings: Settings, registry: ModelRegistry, manifest: ModelManifest, evaluation: Evaluation
 ) -> None:
+    for name, value in _PATIENCE.items():
+        os.environ.setdefault(name, value)  # MLflow has no other way to be told
     from mlflow import MlflowClient
 
     uri = settings.mlflow_uri
