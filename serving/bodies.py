@@ -5,19 +5,10 @@ import re
 from datetime import date, datetime
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
-from pydantic import (
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    Strict,
-    ValidationError,
-    WithJsonSchema,
-    create_model,
-)
-from pydantic_core import InitErrorDetails, PydanticCustomError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, Strict, WithJsonSchema, create_model
 
 from creditrisk.contract import FEATURES, Feature
+from serving.refusals import FieldRepeated
 
 LARGEST_ID = 2**63 - 1
 _DIGITS = re.compile(r"[+-]?[0-9]{1,19}")
@@ -69,26 +60,23 @@ def parsed(kind: type[Sent], body: bytes) -> Sent:
     """What a client sent, from JSON.
 
     Raises:
-        ValidationError: a field is missing, unknown, there twice or not what it must be, or all of it is not JSON.
+        ValidationError: a field is missing, unknown or not what it must be, or all of it is not JSON.
+        FieldRepeated: a field is there twice. Pydantic takes the last: whose loan would it be?
     """
     sent = kind.model_validate_json(body)
-    json.loads(body, object_pairs_hook=_each_once)  # pydantic takes the last of two: whose loan would it be?
+    _FIELDS.decode(body.decode())
     return sent
 
 
 def _each_once(fields: list[tuple[str, Any]]) -> None:
-    names = [name for name, _ in fields]
-    repeated: list[InitErrorDetails] = [
-        {
-            "type": PydanticCustomError("repeated", "Field is there more than once"),
-            "loc": (name,),
-            "input": None,
-        }
-        for name in dict.fromkeys(names)
-        if names.count(name) > 1
-    ]
-    if repeated:
-        raise ValidationError.from_exception_data("body", repeated)
+    seen = set()
+    for name, _ in fields:
+        if name in seen:
+            raise FieldRepeated(name)
+        seen.add(name)
+
+
+_FIELDS = json.JSONDecoder(object_pairs_hook=_each_once)
 
 
 class _Answered(BaseModel):

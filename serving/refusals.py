@@ -52,6 +52,14 @@ class BodyIncomplete(Exception):
         super().__init__(f"body: did not arrive whole within {seconds:g} s")
 
 
+class FieldRepeated(Exception):
+    """A field of the request's body is there more than once."""
+
+    def __init__(self, field: str) -> None:
+        self.field, self.rule = field, "Field is there more than once"
+        super().__init__(f"{field}: {self.rule}")
+
+
 def answer_errors(app: FastAPI) -> None:
     """Give every error of an app its answer."""
     for error, status, word in _KNOWN:
@@ -59,6 +67,7 @@ def answer_errors(app: FastAPI) -> None:
     app.add_exception_handler(BodyTooLarge, _answer_of(413, "body_too_large"))
     # The rest of the body may still come, and must not be read as the next request.
     app.add_exception_handler(BodyIncomplete, _answer_of(408, "body_incomplete", {"Connection": "close"}))
+    app.add_exception_handler(FieldRepeated, _repeated)
     app.add_exception_handler(ValidationError, _invalid)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _http)
@@ -97,6 +106,12 @@ async def _invalid(_: Request, error: Exception) -> Response:
     if len(found) > MOST_PROBLEMS:
         message += f"; and {len(found) - MOST_PROBLEMS} more"
     return refusal(422, "invalid_request", message, problems)
+
+
+async def _repeated(_: Request, error: Exception) -> Response:
+    assert isinstance(error, FieldRepeated)  # noqa: S101  what it is registered for
+    problem = {"field": error.field, "value": None, "rule": error.rule}
+    return refusal(422, "invalid_request", str(error), [problem])
 
 
 def _problem(found: Any, place: Sequence[str | int]) -> dict[str, Any]:
