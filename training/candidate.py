@@ -5,6 +5,7 @@ been judged. Until the manifest is there, none of it exists for any reader.
 """
 
 import hashlib
+from collections.abc import Mapping
 from contextlib import suppress
 from datetime import date, datetime
 from pathlib import Path
@@ -159,16 +160,18 @@ class CandidateFolder:
             )
         return content
 
-    def upload(self, files: Path, candidate: Candidate) -> None:
+    def upload(self, files: Mapping[str, bytes], candidate: Candidate) -> None:
         """Put the training step's files in place of whatever an interrupted one left, the record last.
 
         Raises:
-            ObjectExists: somebody else trains, or has registered, the same version.
+            ObjectExists: somebody else is writing, or has registered, the same version.
         """
+        if self.is_trained():  # by somebody else meanwhile: a later step may be at work on it
+            return
         if not self._registry.exists(f"{self._folder}/{MANIFEST}"):
             self._registry.remove_unfinished(self._folder)
         for name in candidate.files:
-            self._registry.create(f"{self._folder}/{name}", files / name)
+            self._registry.create(f"{self._folder}/{name}", files[name])
         self._registry.create(
             f"{self._folder}/{CANDIDATE_FILE}", candidate.model_dump_json(indent=2).encode() + b"\n"
         )

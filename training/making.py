@@ -1,10 +1,9 @@
-"""What the training step makes: a version's files, in a local folder, and the record that names them."""
+"""What the training step makes: a version's files, and the record that names them."""
 
 import io
 import logging
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from pathlib import Path
 
 import joblib
 import numpy as np
@@ -29,9 +28,9 @@ REFERENCE_ROWS = 256
 
 
 def make_files(
-    storage: Storage, plan: TrainingPlan, parts: Mapping[Side, Loans], split: SplitRecord, work: Path
-) -> Candidate:
-    """Write the training step's files to a local folder."""
+    storage: Storage, plan: TrainingPlan, parts: Mapping[Side, Loans], split: SplitRecord
+) -> tuple[Candidate, dict[str, bytes]]:
+    """The training step's record, and the content of its files by name."""
     deciding = fit_deciding_model(validated_spec(plan.spec), parts, plan.decline_share)
     test = parts[Side.TEST]
     probabilities = deciding.probabilities(test)
@@ -55,14 +54,12 @@ def make_files(
         EVALUATION_FILE: evaluation.model_dump_json(indent=2).encode() + b"\n",
         **draw_plots(evaluation, test.late, probabilities, deciding.threshold, rivals),
     }
-    for name, content in files.items():
-        (work / name).write_bytes(content)
     auc = evaluation.metrics["roc_auc"]
     logger.info(
         "Evaluated on %s loans of %s other customers from %s on: ROC AUC %.4f (%.4f to %.4f).",
         f"{len(test):,}", f"{split.sides[Side.TEST].customers:,}", split.cut_date, auc.value, auc.low, auc.high,
     )  # fmt: skip
-    return Candidate(
+    candidate = Candidate(
         plan=plan,
         created_at=datetime.now(UTC),
         image=container_image(),
@@ -72,6 +69,7 @@ def make_files(
         prediction_hash=prediction_hash(probabilities),
         files={name: sha256(content) for name, content in files.items()},
     )
+    return candidate, files
 
 
 def _champion(storage: Storage, version: str | None, test: Loans) -> tuple[Rival | None, str | None]:

@@ -7,11 +7,8 @@ manifest, which makes the version exist, refused or not.
 
 import argparse
 import logging
-import shutil
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from pathlib import Path
+from collections.abc import Sequence
 
 from creditrisk.errors import CreditRiskError
 from creditrisk.registry import (
@@ -76,9 +73,8 @@ def train(settings: Settings, snapshot: str | None, spec: str = "forest", seed: 
     loans = read_loans(Storage(settings.lake_root), manifest)
     logger.info("Snapshot %s: %s loans with a status.", manifest.snapshot, f"{len(loans):,}")
     parts, split = split_loans(loans, plan.test_days_share)
-    with _work_folder(settings, plan.version) as work:
-        candidate = make_files(storage, plan, parts, split, work)
-        folder.upload(work, candidate)
+    candidate, files = make_files(storage, plan, parts, split)
+    folder.upload(files, candidate)
     return plan.version
 
 
@@ -151,18 +147,6 @@ def _manifest(
         gate=gate,
         files=files,
     )
-
-
-@contextmanager
-def _work_folder(settings: Settings, version: str) -> Iterator[Path]:
-    """An empty local folder, gone afterwards; what a killed run left in it is removed first."""
-    folder = settings.var_dir / "training" / version
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
-    try:
-        yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

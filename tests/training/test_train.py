@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+import training.train
 from creditrisk.errors import (
     CandidateUnfinished,
     SnapshotNotPassed,
@@ -235,7 +236,26 @@ def test_a_run_killed_while_it_writes_is_made_good_by_the_next(
     manifest = all_three(settings, snapshot)
     assert manifest.version == trained[2]
     assert manifest.prediction_hash == registry_of(trained[0]).manifest(trained[2]).prediction_hash
-    assert not list((settings.var_dir / "training").iterdir())
+
+
+def test_training_twice_at_once_takes_nothing_from_the_faster_one(
+    settings: Settings, loans: Loans, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    snapshot = write_snapshot(settings, loans_table(loans))
+    make = training.train.make_files
+    faster: list[str] = []
+
+    def make_while_another_run_ends(*arguments: Any) -> Any:
+        made = make(*arguments)
+        with monkeypatch.context() as alone:
+            alone.setattr("training.train.make_files", make)
+            faster.append(train(settings, snapshot, SMALL_FOREST))
+        judge(settings, faster[0])
+        return made
+
+    monkeypatch.setattr("training.train.make_files", make_while_another_run_ends)
+    assert train(settings, snapshot, SMALL_FOREST) == faster[0]
+    assert register(settings, faster[0]).gate.verdict is GateDecision.ACCEPTED
 
 
 @pytest.mark.parametrize("name", ["model.joblib", "candidate.json"])
