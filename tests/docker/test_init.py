@@ -16,9 +16,9 @@ import pytest
 import yaml
 
 from creditrisk.settings import PROJECT_ROOT, Settings
-from local import postgres
+from local import postgres, postgres_programs
 
-PSQL = postgres._programs() / "psql"
+PSQL = postgres_programs.programs_folder() / "psql"
 PASSWORDS = {
     "CREDITRISK_PUBLISHER_PASSWORD": "it's one",
     "CREDITRISK_SERVICE_PASSWORD": "two",
