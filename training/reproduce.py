@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from creditrisk.errors import CreditRiskError
-from creditrisk.provenance import library_versions
+from creditrisk.provenance import code_version, library_versions
 from creditrisk.registry import ModelRegistry, require_same_libraries
 from creditrisk.settings import Settings, load_settings
 from creditrisk.storage import Storage
@@ -31,8 +31,8 @@ class Reproduction:
     prediction_hash: str
     recorded_threshold: float
     threshold: float
-    other_libraries: tuple[str, ...]
-    """Libraries of another release than at the version's training, in words; they may explain a difference."""
+    changed_since: tuple[str, ...]
+    """Code and libraries that are not those of the version's training, in words; they may explain a difference."""
 
     @property
     def is_same(self) -> bool:
@@ -54,17 +54,18 @@ def reproduce(settings: Settings, version: str) -> Reproduction:
     training_set = decode_training_set(registry.verified_file(manifest, TRAINING_SET_FILE))
     parts = {Side(side): loans for side, loans in training_set.items()}
     deciding = fit_deciding_model(validated_spec(manifest.spec), parts, manifest.decline_share)
-    installed = library_versions(manifest.library_versions)
+    then = {"code": manifest.code_version, **manifest.library_versions}
+    now = {"code": code_version(), **library_versions(manifest.library_versions)}
     return Reproduction(
         version=version,
         recorded_hash=manifest.prediction_hash,
         prediction_hash=prediction_hash(deciding.probabilities(parts[Side.TEST])),
         recorded_threshold=manifest.threshold,
         threshold=deciding.threshold,
-        other_libraries=tuple(
-            f"{name} {there} there, {installed.get(name, 'none')} here"
-            for name, there in manifest.library_versions.items()
-            if installed.get(name) != there
+        changed_since=tuple(
+            f"{name} {there} there, {now.get(name, 'none')} here"
+            for name, there in then.items()
+            if now.get(name) != there
         ),
     )
 
@@ -79,8 +80,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     except CreditRiskError as error:
         print(f"training: {error}", file=sys.stderr)
         return 1
-    for library in found.other_libraries:
-        print(f"note: {library}", file=sys.stderr)
+    for change in found.changed_since:
+        print(f"note: {change}", file=sys.stderr)
     if found.is_same:
         print(f"same: {found.version} has prediction hash {found.prediction_hash}")
         return 0

@@ -44,7 +44,7 @@ def test_a_version_is_the_same_again(
     found = reproduce(registry_alone, trained[2])
     assert found.is_same
     assert found.prediction_hash == found.recorded_hash
-    assert found.other_libraries == ()
+    assert found.changed_since == ()
     monkeypatch.setattr("training.reproduce.load_settings", lambda: registry_alone)
     assert main([trained[2]]) == 0
     assert capsys.readouterr().out == f"same: {trained[2]} has prediction hash {found.recorded_hash}\n"
@@ -58,10 +58,12 @@ def test_a_difference_is_found_and_named(
     capsys: pytest.CaptureFixture[str],
     changes: dict[str, Any],
 ) -> None:
-    change_manifest(registry_alone, trained[2], **changes)
+    change_manifest(registry_alone, trained[2], code_version="0a1b2c", **changes)
     monkeypatch.setattr("training.reproduce.load_settings", lambda: registry_alone)
     assert main([trained[2]]) == 1
-    assert capsys.readouterr().out.startswith(f"differs: {trained[2]}: prediction hash ")
+    told = capsys.readouterr()
+    assert told.out.startswith(f"differs: {trained[2]}: prediction hash ")
+    assert told.err.startswith("note: code 0a1b2c there, ")
 
 
 def test_a_training_set_that_was_changed_is_refused(registry_alone: Settings, trained: Trained) -> None:
