@@ -12,7 +12,7 @@ Fits one model on a feature snapshot, judges it, and registers it. Nothing that 
 
 A **refused** model is registered as refused, with its reasons, and can never be promoted; the run then ends as
 *failed*, because nobody got a model they can use. Read the reasons in `register`'s last lines. The same snapshot, spec
-and seed give the same version.
+and seed give the same predictions, and while code, limits and champion stay as they are, the same version.
 """
 
 from datetime import timedelta
