@@ -3,14 +3,17 @@
 import csv
 import gzip
 import hashlib
+import zlib
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 
+from creditrisk.contract import RAW_COLUMNS
 from creditrisk.errors import ObjectExists
 from creditrisk.storage import Storage
 from local.progress import StackError
+from spark_jobs.landed import CSV_SUFFIXES, PARQUET_SUFFIX, find_landed, read_headers
 
 _CUSTOMERS = 200
 
@@ -29,29 +32,39 @@ class LoansFile:
 def look_at(path: Path, today: date) -> LoansFile:
     """Read through a CSV file, plain or ``.gz``, or a Parquet file, in bounded memory.
 
+    What the feature job cannot read is refused here: once landed, a file stays, and every later run would meet it.
+
     Raises:
-        StackError: it is missing, or has no usable ``id`` and ``loan_date``.
+        StackError: it is missing, is no such file, or has no usable ``id`` and ``loan_date``.
+        HeaderError: its columns are not the contract's.
     """
     if not path.is_file():
         raise StackError(f"LOANS={path}: no such file")
-    if path.suffix == ".parquet":
-        newest, customers = _look_at_parquet(path, today)
-    else:
-        newest, customers = _look_at_csv(path, today)
-    if newest is None:
-        raise StackError(f"LOANS={path}: no loan_date up to today in it")
+    if not path.name.endswith((*CSV_SUFFIXES, PARQUET_SUFFIX)) or path.name.startswith((".", "_")):
+        raise StackError(
+            f"LOANS={path}: its name has to end in .csv, .csv.gz or .parquet and not to begin with . or _"
+        )
+    try:
+        read_headers(find_landed(str(path), today, today), RAW_COLUMNS)
+        is_parquet = path.name.endswith(PARQUET_SUFFIX)
+        newest, customers = (_look_at_parquet if is_parquet else _look_at_csv)(path, today)
+    except (OSError, EOFError, ValueError, csv.Error, zlib.error) as error:
+        raise StackError(f"LOANS={path}: cannot be read: {error}") from None
+    if newest is None or not customers:
+        raise StackError(f"LOANS={path}: no loan_date up to today in it, or no id that is a number")
     return LoansFile(path, newest, tuple(customers))
 
 
 def _look_at_csv(path: Path, today: date) -> tuple[date | None, list[int]]:
     newest = ""
     customers: dict[int, None] = {}
-    with gzip.open(path, "rt", newline="") if path.suffix == ".gz" else path.open(newline="") as file:
+    opened = gzip.open if path.suffix == ".gz" else Path.open
+    # What is no UTF-8 is the row rules' business.
+    with opened(path, "rt", newline="", encoding="utf-8-sig", errors="replace") as file:
         rows = csv.reader(file)
-        header = next(rows, [])
-        missing = [name for name in ("id", "loan_date") if name not in header]
-        if missing:
-            raise StackError(f"LOANS={path}: no column {' and no column '.join(missing)} in its first line")
+        header = next((row for row in rows if "".join(row).strip()), [])
+        if not header:
+            return None, []
         key, day = header.index("id"), header.index("loan_date")
         for row in rows:
             if len(row) != len(header):

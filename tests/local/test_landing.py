@@ -6,21 +6,33 @@ import pyarrow as pa
 import pyarrow.parquet
 import pytest
 
+from creditrisk.contract import RAW_COLUMNS
+from creditrisk.errors import HeaderError
 from creditrisk.settings import file_url
 from creditrisk.storage import Storage
 from local.landing import land, look_at
 from local.progress import StackError
 
 TODAY = date(2026, 11, 24)
-CSV = """id,loan_id,loan_date
-7,1,2026-11-20
-7,2,3021-01-01
-9,3,2026-11-23
-x,4,2026-13-01
-11,5,2026-11-24T10:00:00
-12,6,2026-11-22,one too many
-9,7,
-"""
+KEYS = ("id", "loan_id", "loan_date")
+OTHERS = [column.name for column in RAW_COLUMNS if column.name not in KEYS]
+"""Columns that a row below leaves empty: what is in them is the row rules' business."""
+
+
+def csv_of(*rows: str) -> str:
+    """A file with the contract's columns, of rows that have the keys alone."""
+    return "\n".join([",".join([*KEYS, *OTHERS]), *(row + "," * len(OTHERS) for row in rows), ""])
+
+
+CSV = csv_of(
+    "7,1,2026-11-20",
+    "7,2,3021-01-01",
+    "9,3,2026-11-23",
+    "x,4,2026-13-01",
+    "11,5,2026-11-24T10:00:00",
+    "12,6,2026-11-22,one too many",
+    "9,7,",
+)
 
 
 def test_the_newest_loan_is_not_in_the_future_and_is_a_date(tmp_path: Path) -> None:
@@ -33,7 +45,13 @@ def test_a_packed_file_and_a_parquet_file_say_the_same(tmp_path: Path) -> None:
     with gzip.open(tmp_path / "loans.csv.gz", "wt") as file:
         file.write(CSV)
     pa.parquet.write_table(
-        pa.table({"id": [7, 9], "loan_date": [date(2026, 11, 23), date(3021, 1, 1)]}),
+        pa.table(
+            {
+                **{name: ["", ""] for name in ("loan_id", *OTHERS)},
+                "id": [7, 9],
+                "loan_date": [date(2026, 11, 23), date(3021, 1, 1)],
+            }
+        ),
         tmp_path / "loans.parquet",
     )
     assert look_at(tmp_path / "loans.csv.gz", TODAY).newest == date(2026, 11, 23)
@@ -42,17 +60,46 @@ def test_a_packed_file_and_a_parquet_file_say_the_same(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("content", "message"),
+    ("name", "content", "message"),
     [
-        ("id,amount\n1,2\n", "no column loan_date in its first line"),
-        ("", "no column id and no column loan_date"),
-        ("id,loan_date\n1,3021-01-01\n", "no loan_date up to today"),
+        ("loans.csv", b"", "no loan_date up to today"),
+        ("loans.csv", csv_of("1,1,3021-01-01").encode(), "no loan_date up to today"),
+        ("loans.csv", csv_of("x,1,2026-11-20").encode(), "no id that is a number"),
+        ("loans.csv", csv_of(f'"{"x" * 200_000}",1,2026-11-20').encode(), "field larger than field limit"),
+        ("loans.csv.gz", gzip.compress(CSV.encode() * 100)[:-20], "ended before the end-of-stream marker"),
+        ("loans.CSV", CSV.encode(), r"has to end in \.csv"),
+        ("loans.txt", CSV.encode(), r"has to end in \.csv"),
+        ("_loans.csv", CSV.encode(), "not to begin with"),
     ],
 )
-def test_a_file_that_cannot_be_used_is_named(tmp_path: Path, content: str, message: str) -> None:
-    (tmp_path / "loans.csv").write_text(content)
-    with pytest.raises(StackError, match=message):
-        look_at(tmp_path / "loans.csv", TODAY)
+def test_a_file_that_cannot_be_used_is_named(tmp_path: Path, name: str, content: bytes, message: str) -> None:
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(StackError, match=f"LOANS=.*{message}"):
+        look_at(tmp_path / name, TODAY)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("loans.csv", b"id,loan_date\n1,2026-11-20\n", "missing 'loan_id'"),
+        ("loans.csv.gz", CSV.encode(), "cannot be read"),
+        ("loans.parquet", CSV.encode(), "cannot be read"),
+    ],
+)
+def test_a_file_that_every_later_run_would_stumble_over_does_not_land(
+    tmp_path: Path, name: str, content: bytes, message: str
+) -> None:
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(HeaderError, match=message):
+        look_at(tmp_path / name, TODAY)
+
+
+@pytest.mark.parametrize(
+    "content", ["\ufeff".encode() + CSV.encode(), CSV.encode() + b"\xe9", b"\n" + CSV.encode()]
+)
+def test_a_file_that_the_job_can_read_can_be_landed(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "loans.csv").write_bytes(content)
+    assert look_at(tmp_path / "loans.csv", TODAY).newest == date(2026, 11, 23)
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
