@@ -8,7 +8,7 @@ from creditrisk.errors import ContractError, QualityGateFailed
 from creditrisk.online_store import OnlineStore, Publication
 from creditrisk.quality import judge
 from creditrisk.settings import Settings
-from creditrisk.snapshots import QualityReport, SnapshotCatalog, SnapshotId, Verdict
+from creditrisk.snapshots import QualityReport, SnapshotCatalog, SnapshotId, SnapshotManifest, Verdict
 from creditrisk.storage import Storage
 
 
@@ -48,11 +48,7 @@ def publish_snapshot(settings: Settings, snapshot: str, *, publish_older: bool =
     """
     catalog = SnapshotCatalog(Storage(settings.lake_root))
     manifest = catalog.require_passed(SnapshotId.parse(snapshot))
-    if manifest.contract_fingerprint != contract_fingerprint():
-        raise ContractError(
-            f"snapshot {snapshot}: built for the features {manifest.contract_fingerprint}, "
-            f"this code's are {contract_fingerprint()}: build it again"
-        )
+    _require_own_features(manifest)
     return OnlineStore(settings).publish(
         manifest, customer_rows(catalog.lake, manifest), publish_older=publish_older
     )
@@ -63,7 +59,18 @@ def point_back(settings: Settings, snapshot: str) -> Publication:
 
     Raises:
         SnapshotMissing: it is not in the lake, or no longer in the store.
+        ContractError: it was built for other features than this code's.
         StoreUnavailable: Postgres cannot be reached.
     """
     catalog = SnapshotCatalog(Storage(settings.lake_root))
-    return OnlineStore(settings).point_back(catalog.manifest(SnapshotId.parse(snapshot)))
+    manifest = catalog.manifest(SnapshotId.parse(snapshot))
+    _require_own_features(manifest)
+    return OnlineStore(settings).point_back(manifest)
+
+
+def _require_own_features(manifest: SnapshotManifest) -> None:
+    if manifest.contract_fingerprint != contract_fingerprint():
+        raise ContractError(
+            f"snapshot {manifest.snapshot}: built for the features {manifest.contract_fingerprint}, "
+            f"this code's are {contract_fingerprint()}: build it again"
+        )

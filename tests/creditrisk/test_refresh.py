@@ -79,6 +79,19 @@ def test_features_of_another_contract_are_not_published(snapshots: SnapshotFacto
         publish_snapshot(snapshots.settings, snapshot)
 
 
+def test_features_of_another_contract_are_not_pointed_back_to(
+    snapshots: SnapshotFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = snapshots.settings
+    monday, tuesday = snapshots.write(MONDAY).snapshot, snapshots.write(TUESDAY).snapshot
+    publish_snapshot(settings, monday)
+    publish_snapshot(settings, tuesday)
+    monkeypatch.setattr("creditrisk.refresh.contract_fingerprint", lambda: "f" * 16)  # newer code
+    with pytest.raises(ContractError, match="this code's are ffffffffffffffff"):
+        point_back(settings, monday)
+    assert OnlineStore(settings).served() == SnapshotId.parse(tuesday)
+
+
 def test_pointing_back_serves_the_snapshot_before(snapshots: SnapshotFactory) -> None:
     settings = snapshots.settings
     monday, tuesday = snapshots.write(MONDAY).snapshot, snapshots.write(TUESDAY).snapshot
