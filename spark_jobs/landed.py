@@ -61,9 +61,11 @@ def find_landed(where: str, landed_until: date, today: date) -> LandedFiles:
             continue  # by custom a file that is still being written, or a marker
         folder = key.split("/")[0] if "/" in key else ""
         landed = _day(folder) if folder else today
+        if folder and landed is not None and landed > landed_until:
+            continue  # landed since: what lies there is for a later run to judge
         if landed is None or not key.endswith((*CSV_SUFFIXES, PARQUET_SUFFIX)):
             strange.append(key)
-        elif not folder or landed <= landed_until:
+        else:
             found.append(LandedFile(key, landed))
     if strange:
         raise ContractError(
@@ -87,11 +89,20 @@ def read_headers(landed: LandedFiles, columns: Sequence[RawColumn]) -> dict[Land
     """Column names of each file, in the file's order; a file without a single line is left out.
 
     Raises:
-        HeaderError: columns are missing, extra or doubled; every one of every file is listed.
+        HeaderError: columns are missing, extra or doubled, or a file is not what its name says; every one of every
+            file is listed.
     """
-    headers = {file: header for file in landed.files if (header := _header(landed.root, file))}
-    wanted = {column.name for column in columns}
+    headers: dict[LandedFile, tuple[str, ...]] = {}
     problems = []
+    for file in landed.files:
+        try:
+            header = _header(landed.root, file)
+        except (zlib.error, ValueError) as error:  # ValueError: not Parquet
+            problems.append(f"{landed.root.url_of(file.key)}: cannot be read: {error}")
+            continue
+        if header:
+            headers[file] = header
+    wanted = {column.name for column in columns}
     for file, header in headers.items():
         parts = {
             "missing": [column.name for column in columns if column.name not in header],

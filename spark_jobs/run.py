@@ -106,7 +106,7 @@ def build(
     Raises:
         HeaderError: a file's columns are not the contract's.
         NoInputError: no loans file has landed.
-        ContractError: something strange lies among the landed files.
+        ContractError: the date has not come yet, or something strange lies among the landed files.
         StorageError: the lake cannot be read or written.
     """
     watch = Stopwatch(started)
@@ -128,6 +128,9 @@ def build(
 
 
 def _find_inputs(run: Run) -> Inputs:
+    # Loans of a day to come are still to land: running the date again would give something else.
+    if run.as_of > run.today:
+        raise ContractError(f"as_of: {run.as_of} has not come yet, today is {run.today}")
     loans = find_landed(run.loans, run.landed_until, run.today)
     labels = find_landed(run.labels, run.landed_until, run.today)
     require_input(loans, run.landed_until)

@@ -1,7 +1,7 @@
 """Landed files: what the CSV source would lose or move, headers, packed files, Parquet, odd paths."""
 
 import re
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from pathlib import Path
 
 import pyarrow as pa
@@ -9,7 +9,7 @@ import pyarrow.parquet as parquet
 import pytest
 
 from creditrisk.errors import ContractError, HeaderError, NoInputError
-from tests.spark_jobs.landing import AS_OF, NAMES, Lake, csv_text, line, loan
+from tests.spark_jobs.landing import AS_OF, NAMES, TODAY, Lake, csv_text, line, loan
 
 HEADER = ",".join(NAMES)
 
@@ -66,6 +66,20 @@ def test_missing_and_extra_columns_of_all_files_are_listed(lake: Lake) -> None:
     assert "doubled.csv: twice 'id'" in message
 
 
+def test_files_that_are_not_what_their_names_say_are_listed(lake: Lake) -> None:
+    lake.land([loan(1)])
+    lake.land("no Parquet", name="other.parquet")
+    lake.land("", name="empty.parquet")
+    packed = lake.land("", name="packed.csv.gz")
+    packed.write_text("not packed")
+    with pytest.raises(HeaderError) as raised:
+        lake.build()
+    told = str(raised.value)
+    for name in ("other.parquet", "empty.parquet", "packed.csv.gz"):
+        assert f"{name}: cannot be read: " in told
+    assert "loans.csv" not in told
+
+
 def test_parquet_says_the_same_as_csv(lake: Lake) -> None:
     rows = [loan(1), loan(2, loan_date="2020-07-01", loan_amount="1234567.5", job_start_date="")]
     lake.land(rows)
@@ -103,6 +117,8 @@ def test_strange_files_stop_the_run_and_hidden_ones_do_not(lake: Lake) -> None:
     lake.land("half", name="_loans.csv")
     lake.land("half", name=".loans.csv")
     assert lake.build().loans().keys() == {1}
+    lake.land("?", date(2021, 1, 1), name="loans.zip")  # landed since
+    assert lake.build().loans().keys() == {1}
     lake.land("?", name="loans.zip")
     with pytest.raises(ContractError, match=re.escape("2020-12-31/loans.zip")):
         lake.build()
@@ -117,6 +133,13 @@ def test_a_file_or_folder_of_ones_own_counts_as_landed_today(lake: Lake, tmp_pat
         assert built.loans().keys() == {1}
         assert built.manifest.counts.later == 1
         assert str(built.manifest.inputs[0].landed) == "2021-06-01"
+
+
+def test_a_date_that_has_not_come_is_refused(lake: Lake) -> None:
+    lake.land([loan(1)])
+    with pytest.raises(ContractError, match="as_of: 2021-06-02 has not come yet, today is 2021-06-01"):
+        lake.build(as_of=TODAY + timedelta(days=1))
+    assert lake.build(as_of=TODAY).loans().keys() == {1}
 
 
 def test_nothing_landed_is_told(lake: Lake) -> None:
