@@ -1,7 +1,12 @@
 """The feature job as a task."""
 
-from collections.abc import Sequence
+import ctypes
+import os
+import signal
+import sys
+from collections.abc import Callable, Sequence
 from datetime import date
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,13 +25,21 @@ class BuildFeatures(SparkSubmitOperator):
     """Builds the snapshot of the run's date by ``spark-submit`` and returns its id.
 
     Ends with the whole process tree: the provider's own ``on_kill`` ends the JVM alone, and the Python driver
-    below it would go on writing.
+    below it would go on writing. Where the task's own process is killed nobody calls ``on_kill``; then Linux ends the
+    JVM, and the driver ends with it.
     """
 
     template_fields: Sequence[str] = ()  # nothing is templated: the date comes from the run itself
 
     def __init__(self, **arguments: Any) -> None:
         super().__init__(application=str(JOB), conn_id=CONNECTION, **arguments)
+
+    def _get_hook(self) -> Any:
+        hook = super()._get_hook()
+        end = end_with_parent()
+        if end is not None:
+            hook.submit = partial(hook.submit, preexec_fn=end)
+        return hook
 
     def execute(self, context: Any) -> str:
         """Run the job for the run's date; the log ends with what became of the rows, in words.
@@ -97,3 +110,17 @@ class BuildFeatures(SparkSubmitOperator):
                 child.kill()
             except psutil.NoSuchProcess:
                 continue
+
+
+def end_with_parent() -> Callable[[], None] | None:
+    """What a new process calls to be killed when the one that started it is gone; None where there is no such call."""
+    if sys.platform != "linux":
+        return None
+    prctl, parent, on_death = ctypes.CDLL(None).prctl, os.getpid(), 1  # PR_SET_PDEATHSIG, kept by exec
+
+    def end() -> None:
+        prctl(on_death, int(signal.SIGKILL), 0, 0, 0)
+        if os.getppid() != parent:  # gone meanwhile
+            os._exit(1)
+
+    return end

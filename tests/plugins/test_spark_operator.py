@@ -1,4 +1,6 @@
+import os
 import subprocess
+import sys
 import time
 from datetime import date
 from itertools import pairwise
@@ -87,3 +89,29 @@ def test_killing_a_task_whose_job_has_ended_does_nothing() -> None:
         process.wait(timeout=10)
         task.on_kill()
         assert process.returncode == 0
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux ends a process with its parent")
+def test_a_task_whose_process_is_killed_outright_leaves_no_jvm_behind(tmp_path: Path) -> None:
+    submit = tmp_path / "spark-submit"
+    submit.write_text(
+        f'#!/bin/bash\necho $$ >"{tmp_path}/new" && mv "{tmp_path}/new" "{tmp_path}/pid"\nexec sleep 300\n'
+    )
+    submit.chmod(0o755)
+    run_task = (
+        "from tests.airflow_environment import prepare; prepare()\n"
+        "from plugins.spark_operator import BuildFeatures\n"
+        "BuildFeatures(task_id='build_features')._get_hook().submit('job')\n"
+    )
+    path = os.pathsep.join([str(tmp_path), os.environ["PATH"]])
+    environment = {**os.environ, "PYTHONPATH": str(PROJECT_ROOT), "PATH": path}
+    with subprocess.Popen([sys.executable, "-c", run_task], env=environment, cwd=PROJECT_ROOT) as task:
+        deadline = time.monotonic() + 60
+        while not (tmp_path / "pid").exists() and time.monotonic() < deadline and task.poll() is None:
+            time.sleep(0.05)
+        jvm = psutil.Process(int((tmp_path / "pid").read_text()))
+        task.kill()
+        _, alive = psutil.wait_procs([jvm], timeout=10)
+    for process in alive:
+        process.kill()
+    assert alive == []
