@@ -11,7 +11,7 @@ from datetime import date, datetime
 from pathlib import Path
 from typing import Self
 
-from pydantic import BaseModel, ConfigDict, JsonValue
+from pydantic import BaseModel, ConfigDict, JsonValue, ValidationError
 
 from creditrisk.contract import contract_fingerprint
 from creditrisk.errors import CandidateUnfinished, ObjectExists, ObjectMissing, VersionDamaged
@@ -109,11 +109,16 @@ class CandidateFolder:
 
         Raises:
             CandidateUnfinished: it has not ended.
+            VersionDamaged: its record cannot be read.
         """
         try:
             return Candidate.model_validate_json(self.read(CANDIDATE_FILE))
         except ObjectMissing:
             raise CandidateUnfinished(f"version {self.version}: not trained yet: run train first") from None
+        except ValidationError:
+            raise VersionDamaged(
+                f"version {self.version}: {CANDIDATE_FILE} cannot be read: run train again"
+            ) from None
 
     def gate(self) -> ModelGateReport:
         """The verdict.

@@ -258,19 +258,46 @@ def test_training_twice_at_once_takes_nothing_from_the_faster_one(
     assert register(settings, faster[0]).gate.verdict is GateDecision.ACCEPTED
 
 
-@pytest.mark.parametrize("name", ["model.joblib", "candidate.json"])
+@pytest.mark.parametrize("killed_at", ["model_card.md", "gate.json", "manifest.json"])
+def test_a_later_step_killed_before_it_writes_a_file_is_done_by_the_next(
+    trained: Trained, settings: Settings, loans: Loans, monkeypatch: pytest.MonkeyPatch, killed_at: str
+) -> None:
+    snapshot = write_snapshot(settings, loans_table(loans))
+    version = train(settings, snapshot, SMALL_FOREST)
+    create = Storage.create
+
+    def create_until_killed(storage: Storage, key: str, content: bytes | Path) -> None:
+        if key.endswith(f"/{killed_at}"):
+            raise StorageError("killed")
+        create(storage, key, content)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Storage, "create", create_until_killed)
+        with pytest.raises(StorageError, match="killed"):
+            all_three(settings, snapshot)
+    assert registry_of(settings).versions() == []
+    judge(settings, version)
+    manifest = register(settings, version)
+    expected = registry_of(trained[0]).manifest(trained[2])
+    assert (manifest.gate, set(manifest.files)) == (expected.gate, set(expected.files))
+    assert registry_of(settings).load(version).manifest == manifest
+
+
+@pytest.mark.parametrize(
+    ("name", "content"), [("model.joblib", b"other"), ("candidate.json", None), ("candidate.json", b"{half")]
+)
 def test_a_candidate_damaged_before_it_is_registered_is_made_again(
-    settings: Settings, loans: Loans, name: str
+    settings: Settings, loans: Loans, name: str, content: bytes | None
 ) -> None:
     snapshot = write_snapshot(settings, loans_table(loans))
     version = train(settings, snapshot, SMALL_FOREST)
     root = Storage(settings.registry_root).local_root
     assert root
     file = root / version_folder(version) / name
-    if name == "candidate.json":
+    if content is None:
         file.unlink()
     else:
-        file.write_bytes(b"other")
+        file.write_bytes(content)
     assert not CandidateFolder(Storage(settings.registry_root), version).is_trained()
     manifest = all_three(settings, snapshot)
     assert registry_of(settings).load(version).manifest == manifest
