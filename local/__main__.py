@@ -4,6 +4,8 @@ import argparse
 import sys
 from collections.abc import Sequence
 
+import httpx
+
 from creditrisk.errors import CreditRiskError
 from creditrisk.settings import Settings, load_settings
 from local.progress import Progress, StackError, fail
@@ -32,6 +34,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _run(arguments, load_settings())
     except (CreditRiskError, StackError) as error:
         return fail(error)
+    except httpx.HTTPError as error:
+        request = error.request
+        return fail(
+            StackError(f"no answer to {request.method} {request.url} ({error}); what is up: make status")
+        )
     except KeyboardInterrupt:
         return fail(StackError("interrupted; what was started stays up: make status, make stop"))
 
