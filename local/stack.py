@@ -25,6 +25,8 @@ def start(settings: Settings, progress: Progress) -> Settings:
         StackError: a port is taken, Java is missing, or a service does not come up.
     """
     require_ports(settings)
+    settings.var_dir.mkdir(parents=True, exist_ok=True)
+    settings.var_dir.chmod(0o700)  # people's loans are in it
     java = java_home(settings.var_dir / "java")
     environment = process_environment(settings, java)
     with progress.step("Class-data archive for Spark's JVM"):

@@ -116,6 +116,10 @@ def test_secrets_are_readable_by_their_owner_only(system: System) -> None:
         assert (system.var_dir / name).stat().st_mode & 0o077 == 0, name
 
 
+def test_nobody_else_gets_at_the_loans(system: System) -> None:
+    assert system.var_dir.stat().st_mode & 0o077 == 0
+
+
 def test_status_says_that_everything_is_up(system: System) -> None:
     answered = command(system.environment, "status")
     assert answered.returncode == 0
