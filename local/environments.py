@@ -101,3 +101,6 @@ if __name__ == "__main__":
     except CannotMake as error:
         print(f"creditrisk: {error}", file=sys.stderr)
         sys.exit(1)
+    except KeyboardInterrupt:
+        print("creditrisk: interrupted; the next make goes on from here", file=sys.stderr)
+        sys.exit(1)
