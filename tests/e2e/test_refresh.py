@@ -3,6 +3,9 @@
 import time
 from datetime import timedelta
 
+import psutil
+import pytest
+
 from creditrisk.storage import Storage
 from tests.e2e.system import System, spark_processes
 
@@ -89,6 +92,38 @@ def test_a_build_killed_midway_leaves_no_process_and_ends_the_same_when_run_agai
     assert state == "success"
     assert system.catalog.current(as_of) == snapshot
     assert system.catalog.lake.keys() == before
+
+
+@pytest.mark.parametrize("task_id", ["build_features", "quality_gate", "publish"])
+def test_a_task_whose_process_is_killed_outright_ends_the_same_when_run_again(
+    system: System, task_id: str
+) -> None:
+    before = (system.served(), system.catalog.lake.keys())
+    with system.login() as client:
+        run_id = client.trigger("refresh_features", {"as_of": str(system.newest)})
+        task = {"state": None, "pid": None}
+        deadline = time.monotonic() + 300
+        while not (task["state"] == "running" and task["pid"]) and time.monotonic() < deadline:
+            task = client.tasks("refresh_features", run_id).get(task_id, task)
+        if task_id == "build_features":
+            while len(spark_processes(system)) < 2 and time.monotonic() < deadline:
+                time.sleep(0.2)
+        psutil.Process(task["pid"]).kill()
+        while client.tasks("refresh_features", run_id)[task_id]["state"] == "running":
+            assert time.monotonic() < deadline
+            time.sleep(0.2)
+        psutil.wait_procs(spark_processes(system), timeout=10)
+        assert spark_processes(system) == []
+        cleared = client.request(
+            "POST",
+            "/dags/refresh_features/clearTaskInstances",
+            json={"dry_run": False, "dag_run_id": run_id, "only_failed": False, "task_ids": [task_id]},
+        )
+        assert cleared.is_success, cleared.text
+        time.sleep(1)
+        assert client.wait("refresh_features", run_id, 600) == "success"
+        assert client.tasks("refresh_features", run_id)[task_id]["try_number"] == 2
+    assert (system.served(), system.catalog.lake.keys()) == before
 
 
 def test_a_snapshot_that_fails_the_gate_is_not_served(system: System) -> None:
