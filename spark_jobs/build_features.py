@@ -14,22 +14,27 @@ if not __package__:  # run as a file: the checkout is not on the path yet
 import argparse
 import os
 import time
+import traceback
 from datetime import date, datetime
 
 from creditrisk.errors import CreditRiskError
 from creditrisk.settings import Settings, file_url, load_settings
-from spark_jobs.report import report_lines
+from spark_jobs.report import failure_line, report_lines
 from spark_jobs.run import Run, build
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run the job; 0 when the snapshot is committed, 1 with one line on what is wrong."""
+    """Run the job; 0 when the snapshot is committed, 1 with one line, the last, on what is wrong."""
     try:
         run, settings = parse(arguments)
         started = _process_start()
         manifest, is_new = build(settings, run, started)
     except CreditRiskError as error:
         print(f"{type(error).__name__}: {error}", file=sys.stderr, flush=True)
+        return 1
+    except Exception as error:  # noqa: BLE001 - told in full, and in one line at the end, where a log is read
+        traceback.print_exc()
+        print(failure_line(error), file=sys.stderr, flush=True)
         return 1
     print("\n".join(report_lines(manifest, is_new=is_new)))
     print(manifest.snapshot, flush=True)

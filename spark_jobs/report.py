@@ -34,3 +34,11 @@ def report_lines(manifest: SnapshotManifest, *, is_new: bool) -> list[str]:
         else f"Snapshot {manifest.snapshot} was there already, with the same content: nothing has changed."
     )
     return lines
+
+
+def failure_line(error: Exception) -> str:
+    """What failed and why, in one line: the text of a failure inside Spark is a page of Java's stack trace."""
+    lines = str(error).splitlines() or [""]
+    causes = [line for line in lines if line.startswith((": ", "Caused by: "))]
+    told = dict.fromkeys(line.removeprefix(": ").strip() for line in causes or lines[:1])
+    return f"{type(error).__name__}: {'; '.join(told)}"

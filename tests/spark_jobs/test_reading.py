@@ -9,6 +9,7 @@ import pyarrow.parquet as parquet
 import pytest
 
 from creditrisk.errors import ContractError, HeaderError, NoInputError
+from spark_jobs.report import failure_line
 from tests.spark_jobs.landing import AS_OF, NAMES, TODAY, Lake, csv_text, line, loan
 
 HEADER = ",".join(NAMES)
@@ -78,6 +79,16 @@ def test_files_that_are_not_what_their_names_say_are_listed(lake: Lake) -> None:
     for name in ("other.parquet", "empty.parquet", "packed.csv.gz"):
         assert f"{name}: cannot be read: " in told
     assert "loans.csv" not in told
+
+
+def test_a_packed_file_that_was_cut_off_is_named_in_one_line(lake: Lake) -> None:
+    cut = lake.land([loan(number) for number in range(200)], name="cut.csv.gz")
+    cut.write_bytes(cut.read_bytes()[:-20])
+    with pytest.raises(Exception, match="FAILED_READ_FILE") as raised:
+        lake.build()
+    told = failure_line(raised.value)
+    assert re.search(r"^Py4JJavaError: .*/cut\.csv\.gz.*Unexpected end of input stream$", told)
+    assert lake.catalog.current(AS_OF) is None
 
 
 def test_parquet_says_the_same_as_csv(lake: Lake) -> None:
