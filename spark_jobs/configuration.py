@@ -53,6 +53,7 @@ def jvm_options(settings: Settings, *, with_archive: bool = True) -> list[str]:
     """Options of the driver's JVM, quoted as Spark's launcher reads them."""
     options = [
         "-XX:+UseParallelGC",
+        f"-Xms{settings.spark_driver_memory}",  # the heap would grow to it anyway, collection by collection
         "-XX:-UsePerfData",
         # The code that Spark generates for 24 columns and a dozen rules is longer than what is compiled otherwise.
         "-XX:-DontCompileHugeMethods",

@@ -41,8 +41,9 @@ def loans_digest(aggregates: dict[str, int | None]) -> str:
 
 def row_hash(columns: tuple[str, ...], salt: int) -> Column:
     """64-bit hash of a row. Which values are missing is hashed too: ``xxhash64`` itself skips nulls."""
-    missing = F.concat(*(F.when(F.col(name).isNull(), "1").otherwise("0") for name in columns))
-    return F.xxhash64(F.lit(salt), missing, *(F.col(name) for name in columns))
+    return F.xxhash64(
+        F.lit(salt), *(F.col(name).isNull() for name in columns), *(F.col(name) for name in columns)
+    )
 
 
 def customers_digest(customers: DataFrame) -> str:

@@ -15,18 +15,20 @@ from urllib.parse import unquote
 
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
-from pyspark.sql.types import StructType, TimestampNTZType, TimestampType
+from pyspark.sql.types import DoubleType, StructType, TimestampNTZType, TimestampType
 
 from creditrisk.contract import RawColumn
 from creditrisk.errors import ContractError
 from creditrisk.settings import file_url
 from creditrisk.storage import Storage, spark_path
 from spark_jobs.landed import LandedFile, LandedFiles
+from spark_jobs.parsing import plain_line
 
 Header = tuple[str, ...]
 
 _BROKEN = "__broken"
 _NO_SEPARATOR = "\x01"
+_NO_COMMA = "\x1f"
 _GLOB_CHARACTERS = str.maketrans({character: f"\\{character}" for character in "\\*?[]{}"})
 
 
@@ -37,7 +39,9 @@ def read_rows(
 
     Returns:
         The columns' text (null or empty where missing), ``raw`` (the line as it landed; of a Parquet row, its
-        fields as CSV), ``source`` (the file's key), ``landed`` (its day) and ``is_malformed``. None without files.
+        fields as CSV), ``source`` (the file's key), ``landed`` (its day), ``is_malformed``, ``is_plain`` (see
+        :func:`spark_jobs.parsing.plain_line`) and ``canonical`` (one text, equal for identical rows).
+        None without files.
     """
     groups: dict[tuple[bool, Header], list[LandedFile]] = defaultdict(list)
     for file, header in headers.items():
@@ -89,8 +93,15 @@ def _csv_rows(
         F.contains(F.concat_ws("", *(F.col(f"fields.{name}") for name in names)), quote) | (quotes % 2 == 1)
     )
     is_malformed = F.col(f"fields.{_BROKEN}").isNotNull() | F.coalesce(has_broken_quotes, F.lit(False))
+    by_name = {column.name: column for column in columns}
+    is_plain = F.col("raw").rlike(plain_line([by_name[name] for name in header]))
+    canonical = _canonical([F.col(f"fields.{name}") for name in names])
+    if header == tuple(names):
+        canonical = F.when(is_plain, F.col("raw")).otherwise(canonical)
     return read.select(
         *(F.col(f"fields.{name}").alias(name) for name in names),
+        is_plain.alias("is_plain"),
+        canonical.alias("canonical"),
         "raw",
         "source",
         _landed(files).alias("landed"),
@@ -103,12 +114,22 @@ def _parquet_rows(
 ) -> DataFrame:
     rows = spark.read.parquet(*_paths(landed, files))
     texts = {column.name: _as_text(rows.schema, column.name) for column in columns}
+    raw = F.concat_ws(",", *(F.coalesce(text, F.lit("")) for text in texts.values()))
     return rows.select(
         *(text.alias(name) for name, text in texts.items()),
-        F.concat_ws(",", *(F.coalesce(text, F.lit("")) for text in texts.values())).alias("raw"),
+        raw.rlike(plain_line(columns)).alias("is_plain"),
+        _canonical(list(texts.values())).alias("canonical"),
+        raw.alias("raw"),
         _key(landed).alias("source"),
         _landed(files).alias("landed"),
         F.contains(F.concat_ws("", *texts.values()), F.lit('"')).alias("is_malformed"),
+    )
+
+
+def _canonical(texts: list[Column]) -> Column:
+    """One text for a row, the same for the same fields in whatever order of columns; a plain line is its own."""
+    return F.concat_ws(
+        ",", *(F.replace(F.coalesce(text, F.lit("")), F.lit(","), F.lit(_NO_COMMA)) for text in texts)
     )
 
 
@@ -120,6 +141,11 @@ def _as_text(schema: StructType, name: str) -> Column:
         return F.when(value == day.cast(schema[name].dataType), day.cast("string")).otherwise(
             value.cast("string")
         )
+    if isinstance(schema[name].dataType, DoubleType):  # 1.0E7 otherwise
+        whole = F.abs(value) >= F.lit(1e7)
+        exact = value.try_cast("decimal(38,6)").cast("string")
+        shortened = F.regexp_replace(exact, r"(\.\d)(\d*?)0+$", "$1$2")
+        return F.coalesce(F.when(whole, shortened), value.cast("string"))
     return value.cast("string")
 
 

@@ -6,7 +6,6 @@ one row's fields. Those two are found while lines are read and while rows of one
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import reduce
 
 from pyspark.sql import Column
 from pyspark.sql import functions as F
@@ -114,17 +113,34 @@ def label_violations(
     ]
 
 
-def reasons_of(violations: list[Violation], text: Mapping[str, Column]) -> Column:
-    """``array<struct<rule,field,value>>`` of every violation; null where there is none.
+def is_plainly_good_loan(text: Mapping[str, Column], value: Mapping[str, Column], landed: Column) -> Column:
+    """Whether a plain line's loan breaks no rule, told by few comparisons; never null.
 
-    The array is built for refused rows only: nearly every row passes, and pays for the conditions alone.
+    Who is not plainly good may still be good: all rules are then looked at one by one. The job's start is compared
+    by days that are enough in any case, leap years and all.
     """
-    is_refused = reduce(
-        lambda one, other: one | other, (F.coalesce(each.condition, F.lit(False)) for each in violations)
+    days_old = F.datediff(value["loan_date"], value["birthday"])
+    days_old_at_work = F.datediff(value["job_start_date"], value["birthday"])
+    is_good = (
+        (value["birthday"] <= landed)
+        & (value["loan_date"] <= landed)
+        & (value["loan_date"] >= F.lit(EARLIEST_LOAN_DATE).cast("date"))
+        & days_old.between(YOUNGEST_AGE * DAYS_PER_YEAR, (OLDEST_AGE + 1) * DAYS_PER_YEAR - 1)
+        & (text["job_start_date"].isNull() | (days_old_at_work >= YOUNGEST_WORKING_AGE * (DAYS_PER_YEAR + 1)))
+        & value["loan_amount"].between(1, LARGEST_AMOUNT * AMOUNT_UNIT)
     )
-    return F.when(
-        is_refused, F.array_compact(F.array(*(each.reason(text[each.field]) for each in violations)))
-    )
+    return F.coalesce(is_good, F.lit(False))
+
+
+def is_plainly_good_label(text: Mapping[str, Column], value: Mapping[str, Column], landed: Column) -> Column:  # noqa: ARG001
+    """Whether a plain line's label breaks no rule; never null."""
+    return F.coalesce(value["known_on"] <= landed, F.lit(False))
+
+
+def reasons_of(violations: list[Violation], text: Mapping[str, Column]) -> Column:
+    """``array<struct<rule,field,value>>`` of every violation; null where there is none."""
+    reasons = F.array_compact(F.array(*(each.reason(text[each.field]) for each in violations)))
+    return F.when(F.size(reasons) > 0, reasons)
 
 
 def _each(rule: str, condition: Callable[[str], Column]) -> dict[str, Column]:

@@ -1,7 +1,8 @@
 """Statistics of each feature over all loan rows, for the manifest and the quality gate."""
 
 from bisect import bisect_right
-from collections import defaultdict
+from collections import Counter
+from datetime import date
 from typing import Any
 
 from pyspark.sql import Column, DataFrame
@@ -15,18 +16,24 @@ QUANTILES = (0.01, 0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.99)
 _ACCURACY = 1_000
 
 
-def loan_statistics(featured: DataFrame) -> tuple[dict[str, FeatureStatistics], str, Any]:
+def loan_statistics(featured: DataFrame) -> tuple[dict[str, FeatureStatistics], str, date | None]:
     """Statistics by feature, the loans' digest, and the newest loan date (None without loans).
 
-    One pass for what is aggregated as a number, one for the histograms; only those reach the driver.
+    Whole numbers have few values: those are counted, and everything follows exactly. Of doubles the numbers are
+    aggregated, the quantiles within a thousandth of the rows, and the histogram's buckets are counted.
     """
+    counted = _counted(featured)
     aggregates: dict[str, Column] = {"newest_loan_date": F.max("loan_date"), **loans_digest_columns()}
     for feature in FEATURES:
-        aggregates |= _aggregates(feature)
+        if feature.type == "double":
+            aggregates |= _aggregates(feature)
     totals = featured.agg(*(column.alias(name) for name, column in aggregates.items())).collect()[0].asDict()
-    histograms = _histograms(featured)
+    rows = totals["digest_rows"]
     statistics = {
-        feature.name: _statistics(feature, totals, histograms[feature.name]) for feature in FEATURES
+        feature.name: _of_doubles(feature, totals, rows, counted[feature.name])
+        if feature.type == "double"
+        else _of_integers(feature, rows, counted[feature.name])
+        for feature in FEATURES
     }
     return statistics, loans_digest(totals), totals["newest_loan_date"]
 
@@ -36,44 +43,41 @@ def bucket_of(feature: Feature, value: float) -> int:
     return bisect_right(feature.histogram_edges, value)
 
 
+def _counted(featured: DataFrame) -> dict[str, Counter[int]]:
+    """Rows by value of each int feature, and by histogram bucket of each double one; missing values left out."""
+    values = F.explode(
+        F.array(
+            *(
+                F.struct(
+                    F.lit(number).alias("feature"),
+                    (_bucket(feature) if feature.type == "double" else F.col(feature.name)).alias("value"),
+                )
+                for number, feature in enumerate(FEATURES)
+            )
+        )
+    )
+    groups = (
+        featured.select(values.alias("at"))
+        .where(F.col("at.value").isNotNull())
+        .groupBy("at.feature", "at.value")
+        .count()
+        .collect()
+    )
+    counted: dict[str, Counter[int]] = {feature.name: Counter() for feature in FEATURES}
+    for group in groups:
+        counted[FEATURES[group["feature"]].name][group["value"]] = group["count"]
+    return counted
+
+
 def _aggregates(feature: Feature) -> dict[str, Column]:
     value = F.col(feature.name)
     is_out = ~value.between(F.lit(feature.lower), F.lit(feature.upper))
     return {
-        f"{feature.name}.count": F.count(value),
-        f"{feature.name}.rows": F.count("*"),
         f"{feature.name}.out_of_bounds": F.count_if(is_out),
         f"{feature.name}.min": F.min(value),
         f"{feature.name}.max": F.max(value),
         f"{feature.name}.mean": F.avg(value),
         f"{feature.name}.quantiles": F.percentile_approx(value, list(QUANTILES), _ACCURACY),
-    }
-
-
-def _histograms(featured: DataFrame) -> dict[str, list[int]]:
-    buckets = F.explode(
-        F.array(
-            *(
-                F.struct(F.lit(number).alias("feature"), _bucket(feature).alias("bucket"))
-                for number, feature in enumerate(FEATURES)
-            )
-        )
-    )
-    counted = (
-        featured.select(buckets.alias("at"))
-        .where(F.col("at.bucket").isNotNull())
-        .groupBy("at.feature", "at.bucket")
-        .count()
-        .collect()
-    )
-    counts: dict[str, dict[int, int]] = defaultdict(dict)
-    for row in counted:
-        counts[FEATURES[row["feature"]].name][row["bucket"]] = row["count"]
-    return {
-        feature.name: [
-            counts[feature.name].get(bucket, 0) for bucket in range(len(feature.histogram_edges) + 1)
-        ]
-        for feature in FEATURES
     }
 
 
@@ -91,23 +95,49 @@ def _bucket(feature: Feature) -> Column:
     return F.when(value.isNotNull(), search(0, len(edges)))
 
 
-def _statistics(feature: Feature, totals: dict[str, Any], histogram: list[int]) -> FeatureStatistics:
-    def total(name: str) -> Any:
-        return totals[f"{feature.name}.{name}"]
-
-    def number(name: str) -> float | None:
-        return None if total(name) is None else float(total(name))
-
+def _of_doubles(
+    feature: Feature, totals: dict[str, Any], rows: int, buckets: Counter[int]
+) -> FeatureStatistics:
+    count = buckets.total()
+    quantiles = totals[f"{feature.name}.quantiles"] or []
     return FeatureStatistics(
-        count=total("count"),
-        nulls=total("rows") - total("count"),
-        out_of_bounds=total("out_of_bounds"),
-        min=number("min"),
-        max=number("max"),
-        mean=number("mean"),
-        quantiles={
-            str(probability): float(value)
-            for probability, value in zip(QUANTILES, total("quantiles") or [], strict=False)
-        },
+        count=count,
+        nulls=rows - count,
+        out_of_bounds=totals[f"{feature.name}.out_of_bounds"],
+        min=totals[f"{feature.name}.min"],
+        max=totals[f"{feature.name}.max"],
+        mean=totals[f"{feature.name}.mean"],
+        quantiles={str(each): value for each, value in zip(QUANTILES, quantiles, strict=False)},
+        histogram=[buckets[bucket] for bucket in range(len(feature.histogram_edges) + 1)],
+    )
+
+
+def _of_integers(feature: Feature, rows: int, counted: Counter[int]) -> FeatureStatistics:
+    count = counted.total()
+    histogram = [0] * (len(feature.histogram_edges) + 1)
+    for value, times in counted.items():
+        histogram[bucket_of(feature, value)] += times
+    return FeatureStatistics(
+        count=count,
+        nulls=rows - count,
+        out_of_bounds=sum(
+            times for value, times in counted.items() if not feature.lower <= value <= feature.upper
+        ),
+        min=min(counted, default=None),
+        max=max(counted, default=None),
+        mean=sum(value * times for value, times in counted.items()) / count if count else None,
+        quantiles=_quantiles(counted, count),
         histogram=histogram,
     )
+
+
+def _quantiles(counted: Counter[int], count: int) -> dict[str, float]:
+    """By probability, the smallest value that at least this share of the values does not exceed."""
+    quantiles: dict[str, float] = {}
+    waiting = list(QUANTILES)
+    seen = 0
+    for value in sorted(counted):
+        seen += counted[value]
+        while waiting and seen >= waiting[0] * count:
+            quantiles[str(waiting.pop(0))] = float(value)
+    return quantiles

@@ -3,7 +3,8 @@
 ``creditrisk.features`` says the same for one row; the tests hold the two against each other.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import date
 
 from pyspark.sql import Column, DataFrame, Window
@@ -18,14 +19,14 @@ from creditrisk.contract import (
     RAW_COLUMNS,
     TRAINING_SET_COLUMNS,
     RawColumn,
-    RawType,
 )
 from spark_jobs.parsing import present, value_of
 from spark_jobs.rules import (
     CONFLICTING_LOAN_ID,
     LABEL_PREFIX,
     MALFORMED_LINE,
-    Violation,
+    is_plainly_good_label,
+    is_plainly_good_loan,
     label_violations,
     loan_violations,
     reason,
@@ -39,7 +40,7 @@ def judged_loans(rows: DataFrame, as_of: date) -> DataFrame:
     """Loans' rows as values, each with why it is refused.
 
     Args:
-        rows: the contract's raw columns as text, and ``raw``, ``source``, ``landed``, ``is_malformed``.
+        rows: see :func:`spark_jobs.reading.read_rows`, with the contract's raw columns.
         as_of: rows of loans after this date are *later*, and not judged.
 
     Returns:
@@ -47,7 +48,8 @@ def judged_loans(rows: DataFrame, as_of: date) -> DataFrame:
         ``status``, ``code_gender``, ``identity`` (equal for identical rows), ``is_later``, ``reasons`` (null where
         the row is good), ``raw``, ``source``. All values are null in a malformed row.
     """
-    judged = _judged(rows, RAW_COLUMNS, "loan_date", as_of, loan_violations, MALFORMED_LINE)
+    kept = ("loan_id", "id", "loan_date", "birthday", "job_start_date", "loan_amount")
+    judged = _judged(rows, _Judging(RAW_COLUMNS, kept, "loan_date", MALFORMED_LINE), as_of)
     return judged.select(
         "loan_id",
         "id",
@@ -55,79 +57,63 @@ def judged_loans(rows: DataFrame, as_of: date) -> DataFrame:
         "birthday",
         "job_start_date",
         F.col("loan_amount").alias("amount_micros"),
-        (F.col("flag_own_car") == "Y").cast("int").alias("flag_own_car"),
-        F.col("status").try_cast("int").alias("status"),
-        "code_gender",
-        "identity",
+        (F.col("text_flag_own_car") == "Y").cast("int").alias("flag_own_car"),
+        F.col("text_status").try_cast("int").alias("status"),
+        F.col("text_code_gender").alias("code_gender"),
+        F.xxhash64("canonical").alias("identity"),
         *_ROW_COLUMNS,
     )
 
 
 def judged_labels(rows: DataFrame, as_of: date) -> DataFrame:
     """Late labels' rows as values: ``loan_id``, ``known_on``, ``status`` and as in :func:`judged_loans`."""
+    kept = ("loan_id", "known_on")
     judged = _judged(
-        rows, LABEL_COLUMNS, "known_on", as_of, label_violations, f"{LABEL_PREFIX}{MALFORMED_LINE}"
+        rows, _Judging(LABEL_COLUMNS, kept, "known_on", f"{LABEL_PREFIX}{MALFORMED_LINE}"), as_of
     )
-    return judged.select(
-        "loan_id", "known_on", F.col("status").try_cast("int").alias("status"), *_ROW_COLUMNS
-    )
+    status = F.col("text_status").try_cast("int").alias("status")
+    return judged.select("loan_id", "known_on", status, *_ROW_COLUMNS)
 
 
-def _judged(
-    rows: DataFrame,
-    columns: tuple[RawColumn, ...],
-    day: str,
-    as_of: date,
-    violations: Callable[[Mapping[str, Column], Mapping[str, Column], Column], list[Violation]],
-    malformed_rule: str,
-) -> DataFrame:
+@dataclass(frozen=True, slots=True)
+class _Judging:
+    """What is judged: the columns, those whose value is kept, the day that may be later, the rule for bad lines."""
+
+    columns: tuple[RawColumn, ...]
+    kept: tuple[str, ...]
+    day: str
+    malformed_rule: str
+
+    def reasons(self, text: Mapping[str, Column], value: Mapping[str, Column], landed: Column) -> Column:
+        """All reasons of the rows that are not plainly good: those alone pay for a look at every rule."""
+        is_loan = self.columns is RAW_COLUMNS
+        violations = (loan_violations if is_loan else label_violations)(text, value, landed)
+        is_good = (is_plainly_good_loan if is_loan else is_plainly_good_label)(text, value, landed)
+        return F.when(~(F.col("is_plain") & is_good), reasons_of(violations, text))
+
+
+def _judged(rows: DataFrame, judging: _Judging, as_of: date) -> DataFrame:
+    kinds = {each.name: each.type for each in judging.columns}
+    carried = ("is_malformed", "is_plain", "canonical", "landed", "raw", "source")
     fields = rows.select(
-        *(F.when(~F.col("is_malformed"), present(F.col(each.name))).alias(each.name) for each in columns),
-        "is_malformed",
-        "landed",
-        "raw",
-        "source",
+        *(F.when(~F.col("is_malformed"), present(F.col(name))).alias(f"text_{name}") for name in kinds),
+        *carried,
     )
-    texts = {each.name: F.col(f"text_{each.name}") for each in columns}
-    values = {each.name: F.col(each.name) for each in columns}
-    typed = fields.select(
-        *(F.col(each.name).alias(f"text_{each.name}") for each in columns),
-        *(value_of(F.col(each.name), each.type).alias(each.name) for each in columns),
-        "is_malformed",
-        "landed",
-        "raw",
-        "source",
-    )
-    malformed = F.array(reason(malformed_rule, "", F.lit(None)))
-    is_later = F.coalesce(F.col(day) > F.lit(as_of), F.lit(False))
-    return typed.select(
-        *(F.col(each.name) for each in columns),
-        _identity(columns, texts).alias("identity"),
-        is_later.alias("is_later"),
+    texts = {name: F.col(f"text_{name}") for name in kinds}
+    typed = fields.select("*", *(value_of(texts[name], kinds[name]).alias(name) for name in judging.kept))
+    # Values that are only looked at are no columns: they are read in the rows that are looked at.
+    values = {
+        name: F.col(name) if name in judging.kept else value_of(texts[name], kind)
+        for name, kind in kinds.items()
+    }
+    is_later = F.coalesce(F.col(judging.day) > F.lit(as_of), F.lit(False))
+    malformed = F.array(reason(judging.malformed_rule, "", F.lit(None)))
+    reasons = (
         F.when(F.col("is_malformed"), malformed)
-        .when(~is_later, reasons_of(violations(texts, values, F.col("landed")), texts))
-        .alias("reasons"),
-        "raw",
-        F.col("source"),
+        .when(is_later, F.lit(None))
+        .otherwise(judging.reasons(texts, values, F.col("landed")))
     )
-
-
-def _identity(columns: tuple[RawColumn, ...], texts: Mapping[str, Column]) -> Column:
-    """A number that is equal for rows that say the same, however their numbers are written.
-
-    A missing value is hashed too: ``xxhash64`` skips nulls, and would take a value that moved to the next column
-    for the same row.
-    """
-    parts = []
-    for each in columns:
-        if each.type is RawType.TEXT or each.type is RawType.DATE:
-            parts.append(F.coalesce(texts[each.name], F.lit("")))
-        else:
-            parts.append(F.coalesce(F.col(each.name), F.lit(0)))
-            parts.append(
-                F.when(F.col(each.name).isNull(), F.coalesce(texts[each.name], F.lit(""))).otherwise("0")
-            )
-    return F.xxhash64(*parts)
+    return typed.withColumns({"is_later": is_later, "reasons": reasons})
 
 
 def loan_facts(judged: DataFrame, labels: DataFrame | None) -> DataFrame:
