@@ -45,6 +45,5 @@ format: setup ## Put the code into its format
 	@.venv/bin/ruff format .
 	@.venv/bin/ruff check --fix .
 
-lock: setup ## Resolve requirements.in and serving/requirements.in anew, for Python 3.11 to 3.13
-	@$(PY) -m uv pip compile --universal --python-version 3.11 --override overrides.txt --no-emit-index-url --generate-hashes requirements.in -o requirements.txt
-	@$(PY) -m uv pip compile serving/requirements.in -c requirements.txt --universal --python-version 3.11 --generate-hashes --no-emit-index-url -o serving/requirements.txt
+lock: setup ## Resolve the three locks anew, for Python 3.11 to 3.13
+	@$(PY) -m local.lock

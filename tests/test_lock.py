@@ -200,3 +200,10 @@ def test_the_locks_are_what_their_inputs_compile_to(tmp_path: Path) -> None:
 
 def without_comments(text: str) -> list[str]:
     return [line for line in text.splitlines() if not line.startswith("#")]
+
+
+def test_make_lock_compiles_every_one_of_them() -> None:
+    shown = subprocess.run(
+        ["make", "--dry-run", "lock"], cwd=PROJECT_ROOT, capture_output=True, text=True, check=True
+    )
+    assert shown.stdout.splitlines()[-1] == ".venv/bin/python -m local.lock"
