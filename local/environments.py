@@ -80,7 +80,9 @@ def run(command: list[str], problem: str, advice: str) -> None:
     environment = {
         name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "PIP_REQ"))
     }
-    if subprocess.call(command, env=environment) != 0:
+    scratch = ROOT / "var" / "tmp"  # uv leaves lock files in its own
+    scratch.mkdir(parents=True, exist_ok=True)
+    if subprocess.call(command, env={**environment, "TMPDIR": str(scratch)}) != 0:
         raise CannotMake(f"{problem}: {advice}")
 
 

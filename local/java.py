@@ -44,7 +44,12 @@ def release_of(home: Path) -> int | None:
     """The feature release of the Java in a folder, or None where there is none that starts."""
     try:
         shown = subprocess.run(
-            [str(home / "bin" / "java"), "-version"], capture_output=True, text=True, timeout=60, check=True
+            # A JVM leaves a file in /tmp unless it is told not to.
+            [str(home / "bin" / "java"), "-XX:-UsePerfData", "-version"],
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=True,
         )
     except (OSError, subprocess.SubprocessError):
         return None

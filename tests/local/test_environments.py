@@ -56,3 +56,12 @@ def test_it_needs_nothing_but_the_standard_library() -> None:
         check=False,
     )
     assert (seen.returncode, seen.stderr) == (0, "")
+
+
+def test_what_a_command_leaves_behind_is_within_the_clone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(environments, "ROOT", tmp_path)
+    leave = "import pathlib, tempfile; pathlib.Path(tempfile.gettempdir(), 'left').touch()"
+    environments.run([sys.executable, "-c", leave], "problem", "advice")
+    assert (tmp_path / "var" / "tmp" / "left").exists()

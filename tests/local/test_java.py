@@ -22,6 +22,13 @@ def test_the_release_is_read(tmp_path: Path, version: str, release: int) -> None
     assert release_of(fake_java(tmp_path / "a java", version)) == release
 
 
+def test_asking_a_java_leaves_nothing_in_tmp(tmp_path: Path) -> None:
+    asked = tmp_path / "asked"
+    home = fake_java(tmp_path / "jdk", f'17"\' >&2; echo "$@" >"{asked}"; : \'')
+    assert release_of(home) == 17
+    assert "-XX:-UsePerfData" in asked.read_text()
+
+
 def test_a_folder_without_java_has_no_release(tmp_path: Path) -> None:
     assert release_of(tmp_path) is None
 
