@@ -176,7 +176,13 @@ class OnlineStore:
             yield connection
 
     def _served(self, cursor: extensions.cursor) -> SnapshotId | None:
-        cursor.execute(sql.SQL("SELECT snapshot FROM {}").format(self._schema.table("current_snapshot")))
+        """The snapshot the pointer names; None where its table is gone, for then nothing is served."""
+        cursor.execute(
+            sql.SQL(
+                "SELECT snapshot FROM {} WHERE table_name IN (SELECT tablename FROM pg_tables WHERE schemaname = %s)"
+            ).format(self._schema.table("current_snapshot")),
+            (self._schema.schema,),
+        )
         found = cursor.fetchone()
         return SnapshotId.parse(found[0]) if found else None
 

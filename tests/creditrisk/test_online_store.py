@@ -625,3 +625,13 @@ class TestUnavailable:
         assert store.served() is None
         assert store.kept() == set()
         assert store.switches() == []
+
+
+def test_a_served_table_that_is_gone_is_loaded_again(snapshots: SnapshotFactory, store: OnlineStore) -> None:
+    monday = snapshots.write(MONDAY)
+    publish(snapshots, monday)
+    ask(snapshots.settings, f"DROP TABLE {{schema}}.{table_of(monday)}", role="publisher")
+    assert store.served() is None
+    assert publish(snapshots, monday).changed
+    assert store.served() == the_id(monday)
+    assert tables(snapshots.settings) == {table_of(monday)}
