@@ -29,7 +29,7 @@ from serving.bodies import (
 )
 from serving.health import Part, model_health, store_health
 from serving.predictor import Predictor
-from serving.refusals import BodyIncomplete, BodyTooLarge
+from serving.refusals import RETRY_AFTER_SECONDS, BodyIncomplete, BodyTooLarge
 
 BODY_SECONDS = 5.0
 """How long a request's body may take to arrive: less than the time that a stop allows for requests to end."""
@@ -138,18 +138,25 @@ def operator_routes(predictor: Predictor, provenance: Callable[[], dict[str, Any
             }
         )
 
+    @routes.head("/health/live", include_in_schema=False)
     @routes.get("/health/live", **_documented(Alive))
     async def live() -> Response:
         """Answers while the process does."""
         return _answer({"status": "live"})
 
+    @routes.head("/health/ready", include_in_schema=False)
     @routes.get("/health/ready", **_documented(Readiness, also={503: Readiness}))
     async def ready() -> Response:
         """200 when decisions can be given, else 503 and what is missing."""
         parts = {"model": model_health(predictor.models), "store": await store_health(predictor.reader)}
         missing = [name for name, part in parts.items() if not part.is_there]
         body = {"status": "not ready" if missing else "ready", "missing": missing}
-        return _answer(body | {name: _health(part) for name, part in parts.items()}, 503 if missing else 200)
+        answer = _answer(
+            body | {name: _health(part) for name, part in parts.items()}, 503 if missing else 200
+        )
+        if missing:
+            answer.headers["Retry-After"] = str(RETRY_AFTER_SECONDS)
+        return answer
 
     return routes
 

@@ -251,6 +251,8 @@ class TestNothingThere:
             {"status": "live"},
         )
         answer = bare.get("/health/ready")
+        assert answer.headers["Retry-After"] == "1"
+        assert (bare.head("/health/ready").status_code, bare.head("/health/live").status_code) == (503, 200)
         assert answer.status_code == 503
         ready = Readiness.model_validate_json(answer.content)
         assert (ready.status, ready.missing) == ("not ready", ["model", "store"])
