@@ -53,6 +53,7 @@ def walk_through(settings: Settings, asked_for: str) -> None:
     file = sample_file(settings, progress) if choice == SAMPLE else Path(choice)
     with progress.step(f"Reading {file.name}"):
         loans = look_at(file, today(settings))
+    remember(settings, choice)
     settings = stack.start(settings, progress)
     land_loans(settings, loans, progress)
     with AirflowClient(airflow.base_url(settings), OPERATOR, airflow.passwords(settings)[OPERATOR]) as client:
@@ -69,7 +70,7 @@ def walk_through(settings: Settings, asked_for: str) -> None:
 
 
 def remembered_choice(settings: Settings, asked_for: str, progress: Progress) -> str:
-    """The absolute path of a loans file or ``sample``; what is chosen is kept for the next time."""
+    """The absolute path of a loans file or ``sample``: what is asked for, else what was chosen last."""
     memory = settings.var_dir / "loans-choice"
     last = memory.read_text().strip() if memory.exists() else ""
     if asked_for and asked_for != SAMPLE:
@@ -80,9 +81,13 @@ def remembered_choice(settings: Settings, asked_for: str, progress: Progress) ->
         choice = asked_for or last or SAMPLE
     if last and choice == last and not asked_for and last != SAMPLE:
         progress.say(f"Going on with {last}; make run LOANS={SAMPLE} uses generated loans instead")
-    settings.var_dir.mkdir(parents=True, exist_ok=True)
-    memory.write_text(choice + "\n")
     return choice
+
+
+def remember(settings: Settings, choice: str) -> None:
+    """Keep a choice for the next time."""
+    settings.var_dir.mkdir(parents=True, exist_ok=True)
+    (settings.var_dir / "loans-choice").write_text(choice + "\n")
 
 
 def with_market(settings: Settings, choice: str) -> Settings:

@@ -7,7 +7,15 @@ from creditrisk.settings import Settings
 from local import walkthrough
 from local.landing import look_at
 from local.progress import Progress, StackError
-from local.walkthrough import SAMPLE, remembered_choice, sample_file, today, with_market
+from local.walkthrough import (
+    SAMPLE,
+    remember,
+    remembered_choice,
+    sample_file,
+    today,
+    walk_through,
+    with_market,
+)
 
 
 @pytest.fixture
@@ -26,9 +34,18 @@ def test_a_run_without_a_file_goes_on_with_the_last_one_and_says_so(
     own = tmp_path / "own loans.csv"
     own.touch()
     assert remembered_choice(settings, str(own), Progress()) == str(own)
+    remember(settings, str(own))
     assert remembered_choice(settings, "", Progress()) == str(own)
     assert f"Going on with {own}" in capsys.readouterr().out
     assert remembered_choice(settings, SAMPLE, Progress()) == SAMPLE
+    remember(settings, SAMPLE)
+    assert remembered_choice(settings, "", Progress()) == SAMPLE
+
+
+def test_a_file_that_cannot_be_used_is_not_remembered(settings: Settings, tmp_path: Path) -> None:
+    (tmp_path / "empty.csv").touch()
+    with pytest.raises(StackError, match=r"empty\.csv"):
+        walk_through(settings, str(tmp_path / "empty.csv"))
     assert remembered_choice(settings, "", Progress()) == SAMPLE
 
 
