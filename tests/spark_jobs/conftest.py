@@ -8,7 +8,10 @@ from pyspark.sql import SparkSession
 
 from creditrisk.settings import Settings, file_url
 from spark_jobs.session import start_session
+from tests.creditrisk.conftest import s3_server, s3_url
 from tests.spark_jobs.landing import Lake
+
+__all__ = ["s3_server", "s3_url"]
 
 
 @pytest.fixture(scope="session")

@@ -11,7 +11,6 @@ import pytest
 
 from creditrisk.contract import CUSTOMER_DIGEST_COLUMNS, FEATURES
 from creditrisk.settings import PROJECT_ROOT
-from creditrisk.storage import Storage
 from spark_jobs.statistics import bucket_of
 from tests.spark_jobs.landing import AS_OF, Built, Lake, csv_text, line, loan
 
@@ -211,5 +210,17 @@ def test_a_broken_header_is_one_line_and_a_failure(tmp_path: Path) -> None:
     assert line(loan(1)) not in done.stdout
 
 
-def test_storage_is_read_from_the_lake_url(lake: Lake) -> None:
-    assert Storage(lake.settings.lake_root).local_root == lake.storage.local_root
+def test_a_lake_in_s3_holds_the_same_snapshot_as_one_on_disk(lake: Lake, s3_url: str) -> None:
+    lake.land(ROWS)
+    on_disk = lake.build()
+    in_s3 = Lake(lake.settings.model_copy(update={"lake_url": s3_url}), lake.spark)
+    in_s3.storage.create(f"raw/loans/{AS_OF}/the loans.csv", csv_text(ROWS).encode())
+    built = in_s3.build()
+    assert built.id == on_disk.id == in_s3.catalog.current(AS_OF)
+    assert [(file.url, file.rows) for file in built.manifest.inputs] == [
+        (in_s3.storage.url_of(f"raw/loans/{AS_OF}/the loans.csv"), len(ROWS))
+    ]
+    for key, digest in built.manifest.files.items():
+        assert hashlib.sha256(in_s3.storage.read(f"{built.id.folder}/{key}")).hexdigest() == digest
+    assert in_s3.storage.keys(built.id.quarantine_folder)
+    assert not in_s3.build().is_new
