@@ -29,6 +29,7 @@ Header = tuple[str, ...]
 _BROKEN = "__broken"
 _NO_SEPARATOR = "\x01"
 _NO_COMMA = "\x1f"
+_MOST_FIELDS = 20_000  # Spark's CSV parser makes room for 20,480
 _GLOB_CHARACTERS = str.maketrans({character: f"\\{character}" for character in "\\*?[]{}"})
 
 
@@ -85,14 +86,21 @@ def _csv_rows(
     )
     schema = ", ".join(f"`{name}` string" for name in (*header, _BROKEN))
     options = {"columnNameOfCorruptRecord": _BROKEN, "mode": "PERMISSIVE", "escape": '"'}
-    read = lines.withColumn("fields", F.from_csv("raw", schema, options))
+    # The parser raises on a line of more fields than it has room for; only a long line can have that many.
+    commas = F.length("raw") - F.length(F.replace("raw", F.lit(","), F.lit("")))
+    is_readable = (F.length("raw") < _MOST_FIELDS) | (commas < _MOST_FIELDS)
+    read = lines.withColumn("fields", F.when(is_readable, F.from_csv("raw", schema, options)))
     names = [column.name for column in columns]
     quote = F.lit('"')
     quotes = F.length("raw") - F.length(F.replace("raw", quote, F.lit("")))
     has_broken_quotes = F.contains("raw", quote) & (
         F.contains(F.concat_ws("", *(F.col(f"fields.{name}") for name in names)), quote) | (quotes % 2 == 1)
     )
-    is_malformed = F.col(f"fields.{_BROKEN}").isNotNull() | F.coalesce(has_broken_quotes, F.lit(False))
+    is_malformed = (
+        F.col("fields").isNull()
+        | F.col(f"fields.{_BROKEN}").isNotNull()
+        | F.coalesce(has_broken_quotes, F.lit(False))
+    )
     by_name = {column.name: column for column in columns}
     is_plain = F.col("raw").rlike(plain_line([by_name[name] for name in header]))
     canonical = _canonical([F.col(f"fields.{name}") for name in names])

@@ -208,6 +208,8 @@ def _judge(spark: SparkSession, inputs: Inputs, run: Run) -> Judged:
     rows_in = sum(row["rows"] for row in by_file)
     size_shuffles(spark, rows_in + labels_in)
     facts = transforms.loan_facts(loans, labels).persist(StorageLevel.MEMORY_AND_DISK)
+    if facts.where("is_conflicting").count():
+        facts = transforms.by_value(facts, loans).persist(StorageLevel.MEMORY_AND_DISK)
     facts.count()  # known to be small, it is then joined without a shuffle
     return Judged(
         loans=loans,

@@ -45,8 +45,9 @@ def judged_loans(rows: DataFrame, as_of: date) -> DataFrame:
 
     Returns:
         ``loan_id``, ``id``, ``loan_date``, ``birthday``, ``job_start_date``, ``amount_micros``, ``flag_own_car``,
-        ``status``, ``code_gender``, ``identity`` (equal for identical rows), ``is_later``, ``reasons`` (null where
-        the row is good), ``raw``, ``source``. All values are null in a malformed row.
+        ``status``, ``code_gender``, ``identity`` (equal for rows of the same text), ``canonical`` (the row's fields in
+        the contract's order, null where ``raw`` is that), ``is_later``, ``reasons`` (null where the row is good),
+        ``raw``, ``source``. All values are null in a malformed row.
     """
     kept = ("loan_id", "id", "loan_date", "birthday", "job_start_date", "loan_amount")
     judged = _judged(rows, _Judging(RAW_COLUMNS, kept, "loan_date", MALFORMED_LINE), as_of)
@@ -61,6 +62,7 @@ def judged_loans(rows: DataFrame, as_of: date) -> DataFrame:
         F.col("text_status").try_cast("int").alias("status"),
         F.col("text_code_gender").alias("code_gender"),
         F.xxhash64("canonical").alias("identity"),
+        F.when(F.col("canonical") != F.col("raw"), F.col("canonical")).alias("canonical"),
         *_ROW_COLUMNS,
     )
 
@@ -127,6 +129,7 @@ def loan_facts(judged: DataFrame, labels: DataFrame | None) -> DataFrame:
         labels: see :func:`judged_labels`, or None where no label has landed.
 
     Returns:
+        ``is_conflicting`` says that texts differ, see :func:`by_value`.
         ``label`` is ``struct<known_on,status>`` of the newest ``known_on`` (of two on one day, status 1 wins).
     """
     no_label = F.lit(None).cast("struct<known_on:date,status:int>").alias("label")
@@ -150,6 +153,33 @@ def loan_facts(judged: DataFrame, labels: DataFrame | None) -> DataFrame:
     label = F.col("label") if labels is not None else no_label
     return facts.select("loan_id", is_conflicting.alias("is_conflicting"), label.alias("label")).where(
         F.col("is_conflicting") | F.col("label").isNotNull()
+    )
+
+
+def by_value(facts: DataFrame, judged: DataFrame) -> DataFrame:
+    """Facts in which a loan conflicts only where a value of its rows differs: ``1.0`` and ``1`` are one number.
+
+    Texts are equal in nearly every file that lands twice, and quick to compare; this looks again where they differ.
+    """
+    suspected = facts.where("is_conflicting").select("loan_id")
+    texts = F.split(F.coalesce("canonical", "raw"), ",", -1)
+    values = (
+        F.coalesce(value_of(present(F.get(texts, number)), column.type).cast("string"), F.get(texts, number))
+        for number, column in enumerate(RAW_COLUMNS)
+    )
+    rows = judged.where(~F.col("is_later")).join(suspected, "loan_id")
+    differing = (
+        rows.select("loan_id", F.xxhash64(*values).alias("identity"))
+        .groupBy("loan_id")
+        .agg(F.min("identity").alias("least"), F.max("identity").alias("greatest"))
+        .where("least != greatest")
+        .select("loan_id", F.lit(True).alias("is_differing"))
+    )
+    return (
+        facts.join(differing, "loan_id", "left")
+        .withColumn("is_conflicting", F.coalesce("is_differing", F.lit(False)))
+        .drop("is_differing")
+        .where(F.col("is_conflicting") | F.col("label").isNotNull())
     )
 
 

@@ -116,7 +116,7 @@ def test_a_row_carries_all_its_reasons_with_field_and_value(lake: Lake) -> None:
 
 def test_identical_rows_are_kept_once_and_differing_ones_not_at_all(lake: Lake) -> None:
     lake.land([loan(1), loan(1), loan(2), loan(2, code_gender="M"), loan(3)])
-    lake.land([loan(1), loan(3)], date(2020, 12, 30))
+    lake.land([loan(1, amt_income_total="126000"), loan(3)], date(2020, 12, 30))
     built = lake.build()
     assert built.loans().keys() == {1, 3}
     counts = built.manifest.counts
