@@ -5,7 +5,7 @@ from pathlib import Path
 
 from creditrisk.settings import PROJECT_ROOT, Settings
 from local.processes import Service
-from spark_jobs.configuration import spark_home
+from spark_jobs.configuration import pyspark_home
 
 PYTHON = str(PROJECT_ROOT / ".venv" / "bin" / "python")
 SERVING_PYTHON = str(PROJECT_ROOT / ".venv-serving" / "bin" / "python")
@@ -28,7 +28,7 @@ def process_environment(settings: Settings, java: Path) -> dict[str, str]:
         "PYSPARK_PYTHON": PYTHON,
         "PYSPARK_DRIVER_PYTHON": PYTHON,
         "JAVA_HOME": str(java),
-        "SPARK_HOME": spark_home(),  # pyspark's own way of finding it breaks on a path with a space
+        "SPARK_HOME": pyspark_home(),  # pyspark's own way of finding it breaks on a path with a space
         "SPARK_LOCAL_DIRS": str(scratch),
         "SPARK_LOCAL_IP": settings.bind_host,
         "SPARK_LAUNCHER_OPTS": "-XX:-UsePerfData",  # else each JVM leaves a file in /tmp

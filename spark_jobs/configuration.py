@@ -90,10 +90,15 @@ def java_program() -> Path | None:
 
 def spark_home() -> str:
     """The folder of the Spark that runs: ``SPARK_HOME``, else pyspark's own."""
+    return os.environ.get("SPARK_HOME") or pyspark_home()
+
+
+def pyspark_home() -> str:
+    """The folder of the Spark that comes with pyspark."""
     from importlib.util import find_spec
 
     spec = find_spec("pyspark")  # finds it without importing it
-    return os.environ.get("SPARK_HOME") or str(Path(spec.origin or "").parent if spec else "")
+    return str(Path(spec.origin or "").parent if spec else "")
 
 
 def _quoted(option: str) -> str:
