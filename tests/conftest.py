@@ -1,4 +1,4 @@
-"""What several packages' tests stand on: a real PostgreSQL, and a market of its own in it."""
+"""What several packages' tests stand on: a real PostgreSQL, a market of its own in it, a real S3 server."""
 
 import socket
 import uuid
@@ -12,6 +12,9 @@ from psycopg2 import sql
 
 from creditrisk.settings import Settings
 from local import postgres as embedded
+from tests.s3 import s3_server, s3_url
+
+__all__ = ["s3_server", "s3_url"]
 
 
 def free_port() -> int:

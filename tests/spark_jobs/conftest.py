@@ -8,15 +8,17 @@ from pyspark.sql import SparkSession
 
 from creditrisk.settings import Settings, file_url
 from spark_jobs.session import start_session
-from tests.creditrisk.conftest import s3_server, s3_url
 from tests.spark_jobs.landing import Lake
-
-__all__ = ["s3_server", "s3_url"]
 
 
 @pytest.fixture(scope="session")
 def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
-    settings = Settings(_env_file=None, var_dir=tmp_path_factory.mktemp("spark"), spark_master="local[2]")
+    settings = Settings(
+        _env_file=None,
+        var_dir=tmp_path_factory.mktemp("spark"),
+        spark_master="local[2]",
+        spark_jvm_options="-XX:TieredStopAtLevel=1",  # for a few rows, the second compiler costs more than it gains
+    )
     session = start_session(settings, "tests")
     yield session
     session.stop()

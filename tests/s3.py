@@ -1,4 +1,4 @@
-"""A real S3 server (SeaweedFS) for the storage tests, started once."""
+"""A real S3 server (SeaweedFS), started once for all tests that want one."""
 
 import json
 import os
@@ -17,6 +17,7 @@ import pytest
 from obstore.store import S3Store
 
 ACCESS_KEY, SECRET_KEY = "storage-tests", "only-for-this-run"
+_TRIES = 3
 
 
 def _free_port() -> int:
@@ -37,45 +38,52 @@ def _free_port() -> int:
 @pytest.fixture(scope="session")
 def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The endpoint of a running S3 server."""
-    folder = tmp_path_factory.mktemp("s3")
+    for _ in range(_TRIES):
+        folder = tmp_path_factory.mktemp("s3")
+        server, endpoint = _start(folder)
+        if _is_up(endpoint, server):
+            break
+        _end(server)  # a port was taken between being found free and being used
+    else:
+        raise AssertionError(f"the S3 server did not start:\n{(folder / 'log.txt').read_text()[-2000:]}")
+    yield endpoint
+    _end(server)
+
+
+def _start(folder: Path) -> tuple["subprocess.Popen[bytes]", str]:
     identity = {
         "name": "tests",
         "credentials": [{"accessKey": ACCESS_KEY, "secretKey": SECRET_KEY}],
         "actions": ["Admin", "Read", "List", "Tagging", "Write"],
     }
     (folder / "s3.json").write_text(json.dumps({"identities": [identity]}))
-    ports = {name: _free_port() for name in ("master", "volume", "filer", "s3")}
+    ports = {name: _free_port() for name in ("master", "volume", "filer", "s3", "s3.port.iceberg")}
     command = [
         *(str(Path(sys.executable).with_name("weed")), "-logtostderr=true", "server", f"-dir={folder}"),
         *("-ip=127.0.0.1", "-ip.bind=127.0.0.1", "-master.telemetry=false", "-master.volumeSizeLimitMB=64"),
-        *(
-            f"-master.port={ports['master']}",
-            f"-volume.port={ports['volume']}",
-            f"-filer.port={ports['filer']}",
-        ),
-        *("-volume.max=0", "-s3", f"-s3.port={ports['s3']}", f"-s3.config={folder / 's3.json'}"),
-        *(f"-s3.port.iceberg={_free_port()}", "-s3.autoCreateBucket=false"),
+        *(f"-{name}.port={ports[name]}" for name in ("master", "volume", "filer", "s3")),
+        *("-volume.max=0", "-s3", f"-s3.config={folder / 's3.json'}", "-s3.autoCreateBucket=false"),
+        f"-s3.port.iceberg={ports['s3.port.iceberg']}",
     ]
-    log = (folder / "log.txt").open("wb")
-    server = subprocess.Popen(
-        command,
-        stdout=log,
-        stderr=log,
-        cwd=folder,
-        start_new_session=True,
-        env={**os.environ, "WEED_MASTER_VOLUME_GROWTH_COPY_1": "1"},
-    )
-    endpoint = f"http://127.0.0.1:{ports['s3']}"
-    try:
-        _wait_until_up(endpoint, server, folder / "log.txt")
-        yield endpoint
-    finally:
+    with (folder / "log.txt").open("wb") as log:
+        server = subprocess.Popen(
+            command,
+            stdout=log,
+            stderr=log,
+            cwd=folder,
+            start_new_session=True,
+            env={**os.environ, "WEED_MASTER_VOLUME_GROWTH_COPY_1": "1"},
+        )
+    return server, f"http://127.0.0.1:{ports['s3']}"
+
+
+def _end(server: "subprocess.Popen[bytes]") -> None:
+    if server.poll() is None:
         os.killpg(server.pid, signal.SIGKILL)
-        server.wait()
-        log.close()
+    server.wait()
 
 
-def _wait_until_up(endpoint: str, server: subprocess.Popen[bytes], log: Path) -> None:
+def _is_up(endpoint: str, server: "subprocess.Popen[bytes]") -> bool:
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline and server.poll() is None:
         try:
@@ -83,8 +91,8 @@ def _wait_until_up(endpoint: str, server: subprocess.Popen[bytes], log: Path) ->
         except httpx.HTTPError:
             time.sleep(0.2)
         else:
-            return
-    raise AssertionError(f"the S3 server did not start:\n{log.read_text()[-2000:]}")
+            return True
+    return False
 
 
 @pytest.fixture
