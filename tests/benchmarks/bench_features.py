@@ -81,7 +81,7 @@ duckdb.connect(config={"threads": 2}).execute(f'''
             try_cast(job_start_date as date) job_start_date, try_cast(loan_amount as decimal(18, 6)) loan_amount
         from read_csv(?, header = true, all_varchar = true, ignore_errors = true))
     select *, datediff('day', birthday, loan_date) // 365 age,
-        case when job_start_date <= loan_date then datediff('day', job_start_date, loan_date) // 365 end years,
+        case when job_start_date <= loan_date then datediff('day', job_start_date, loan_date) // 365 end years_on_the_job,
         row_number() over (partition by id order by loan_date, loan_id) - 1 nb_previous_loans,
         avg(loan_amount) over (partition by id order by loan_date
             range between unbounded preceding and interval 1 day preceding) avg_amount_loans_previous
@@ -190,13 +190,13 @@ def run(settings: Settings, command: list[str]) -> Cost:
         together = 0
         try:
             for each in (root, *root.children(recursive=True)):
-                together += each.memory_info().rss
+                together += each.memory_full_info().pss  # what is shared counts once
                 times = each.cpu_times()
                 processor[each.pid] = times.user + times.system
-        except psutil.NoSuchProcess:
+        except (psutil.NoSuchProcess, psutil.AccessDenied):
             continue
         peak = max(peak, together / (1 << 20))
-        time.sleep(0.1)
+        time.sleep(0.25)
     seconds = time.perf_counter() - started
     assert process.stderr is not None
     if process.returncode:
