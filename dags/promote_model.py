@@ -17,6 +17,7 @@ from airflow.sdk import DAG, Param, task
 
 from plugins.assets import RELEASES
 from plugins.defaults import DEFAULT_ARGS
+from plugins.release_form import VERSION_PATTERN, reason
 
 with DAG(
     dag_id="promote_model",
@@ -31,13 +32,11 @@ with DAG(
     params={
         "version": Param(
             type="string",
-            pattern=r"^\s*\d{4}-\d{2}-\d{2}-[0-9a-f]{10}\s*$",
+            pattern=VERSION_PATTERN,
             title="Version",
             description="As train_model's register task returned it, such as 2020-12-31-0a1b2c3d4e.",
         ),
-        "reason": Param(
-            type="string", minLength=5, pattern=r"\S", title="Why", description="Kept in the release record."
-        ),
+        "reason": reason(),
     },
 ):
 

@@ -18,6 +18,7 @@ from airflow.sdk import DAG, Param, task
 
 from plugins.assets import RELEASES
 from plugins.defaults import DEFAULT_ARGS
+from plugins.release_form import VERSION_PATTERN, reason
 
 with DAG(
     dag_id="roll_back_model",
@@ -33,13 +34,11 @@ with DAG(
         "to": Param(
             None,
             type=["null", "string"],
-            pattern=r"^\s*\d{4}-\d{2}-\d{2}-[0-9a-f]{10}\s*$",
+            pattern=VERSION_PATTERN,
             title="Version",
             description="The version to go back to; empty: the champion before the present one.",
         ),
-        "reason": Param(
-            type="string", minLength=5, pattern=r"\S", title="Why", description="Kept in the release record."
-        ),
+        "reason": reason(),
     },
 ):
 
