@@ -26,6 +26,7 @@ COPY --from=environment /opt/venv /opt/venv
 WORKDIR /opt/creditrisk
 COPY creditrisk/ creditrisk/
 COPY spark_jobs/ spark_jobs/
+COPY monitoring/ monitoring/
 COPY training/ training/
 COPY plugins/ plugins/
 COPY dags/ dags/

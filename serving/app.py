@@ -17,10 +17,11 @@ from creditrisk.registry import ModelRegistry
 from creditrisk.release_ledger import ReleaseLedger
 from creditrisk.settings import Settings
 from creditrisk.storage import Storage
+from serving.decision_routes import decision_routes
 from serving.model_watch import ModelWatch, load_version
+from serving.operator_routes import operator_routes
 from serving.predictor import Predictor
 from serving.refusals import answer_errors
-from serving.routes import decision_routes, operator_routes
 
 DESCRIPTION = """
 Decisions on loans: `1` declines, `0` accepts. Each rests on the customer's features as the newest snapshot

@@ -102,6 +102,7 @@ else:
 class Decision(_Answered):
     """The decision on a customer, and all that it rests on."""
 
+    decision_id: str = Field(examples=["019c0b5e-7e64-7cc1-9c4b-1d2a3b4c5d6e"])
     id: CustomerId
     decision: Literal[0, 1] = Field(description="1: predicted to be late, which is declined", examples=[0])
     probability: float = Field(ge=0, le=1, description="of being late", examples=[0.0123])

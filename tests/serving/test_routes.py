@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator
 from typing import Any
+from uuid import UUID
 
 import httpx
 import pytest
@@ -31,7 +32,9 @@ class TestPredict:
         expected = read_only_market.probability(1, tuple(ADAS_FEATURES.values()))
         assert answer.status_code == 200
         assert answer.headers["content-type"] == "application/json"
+        assert UUID(answer.json()["decision_id"]).version == 7
         assert answer.json() == {
+            "decision_id": answer.json()["decision_id"],
             "id": ADA,
             "decision": int(expected >= 0.2),
             "probability": expected,

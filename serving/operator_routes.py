@@ -1,0 +1,67 @@
+"""What operators and load balancers ask."""
+
+from collections.abc import Callable
+from typing import Any
+
+from fastapi import APIRouter, Response
+
+from serving.bodies import Alive, Readiness, ServedVersion
+from serving.health import Part, model_health, store_health
+from serving.http import answer, documented
+from serving.predictor import Predictor
+from serving.refusals import RETRY_AFTER_SECONDS
+
+
+def operator_routes(predictor: Predictor, provenance: Callable[[], dict[str, Any]]) -> APIRouter:
+    """What operators and load balancers ask.
+
+    Args:
+        predictor: whose health and model it is.
+        provenance: the service's own ``code_version``, ``image`` and ``openapi_sha256``.
+    """
+    routes = APIRouter(tags=["operation"])
+
+    @routes.get("/model", **documented(ServedVersion, 503))
+    async def model() -> Response:
+        """The model version that serves."""
+        served = predictor.models.serving()
+        manifest = served.manifest
+        return answer(
+            {
+                "version": manifest.version,
+                "release": served.record.number,
+                "released_at": served.record.at,
+                "since": served.since,
+                "threshold": manifest.threshold,
+                "training_snapshot": manifest.snapshot,
+                "contract_fingerprint": manifest.contract_fingerprint,
+                **provenance(),
+                "problem": predictor.models.problem,
+            }
+        )
+
+    @routes.head("/health/live", include_in_schema=False)
+    @routes.get("/health/live", **documented(Alive))
+    async def live() -> Response:
+        """Answers while the process does."""
+        return answer({"status": "live"})
+
+    @routes.head("/health/ready", include_in_schema=False)
+    @routes.get("/health/ready", **documented(Readiness, also={503: Readiness}))
+    async def ready() -> Response:
+        """200 when decisions can be given, else 503 and what is missing."""
+        parts = {"model": model_health(predictor.models), "store": await store_health(predictor.reader)}
+        missing = [name for name, part in parts.items() if not part.is_there]
+        body = {"status": "not ready" if missing else "ready", "missing": missing}
+        response = answer(
+            body | {name: _health(part) for name, part in parts.items()}, 503 if missing else 200
+        )
+        if missing:
+            response.headers["Retry-After"] = str(RETRY_AFTER_SECONDS)
+        return response
+
+    return routes
+
+
+def _health(part: Part) -> dict[str, Any]:
+    return {"ok": part.is_there and not part.problem, "serving": part.serving, "problem": part.problem}
