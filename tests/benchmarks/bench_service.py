@@ -14,15 +14,14 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import joblib
 import numpy as np
 import numpy.typing as npt
-import psutil
 import uvloop
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.ensemble import RandomForestClassifier
@@ -34,12 +33,12 @@ from creditrisk.scoring import flatten
 from creditrisk.settings import Settings
 from creditrisk.storage import Storage
 from local import postgres as embedded
+from tests.benchmarks.load import CONNECTIONS, LoadClient, Round, get, post
 from tests.conftest import free_port
 from tests.online_tables import FIRST, OnlineTables
 from tests.planted_versions import plant, reference_file
 from tests.serving.service_process import SLIM_PYTHON, ServiceProcess, wait_until
 
-CONNECTIONS = 8
 FIRST_VERSION, SECOND_VERSION = "2020-12-31-00000000a1", "2020-12-31-00000000b2"
 
 WITH_A_NO_OP = """
@@ -58,74 +57,14 @@ sys.exit(service.main())
 """
 
 
-@dataclass(frozen=True, slots=True)
-class Round:
-    """What eight connections got in some seconds."""
-
-    requests_per_second: float
-    milliseconds: list[float]
-    """Of each request, ascending."""
-    cpu_microseconds: float
-    """Of the worker, a request."""
-    refused: int
-
-    def percentile(self, share: float) -> float:
-        """Milliseconds within which this share of the requests was answered."""
-        return self.milliseconds[min(int(len(self.milliseconds) * share), len(self.milliseconds) - 1)]
-
-    def line(self, name: str) -> str:
-        """For people."""
-        return (
-            f"{name:<10}{self.requests_per_second:>8,.0f}/s   p50 {self.percentile(0.5):6.2f} ms   "
-            f"p99 {self.percentile(0.99):6.2f} ms   longest {self.milliseconds[-1]:6.1f} ms   "
-            f"worker's CPU {self.cpu_microseconds:4.0f} µs a request   refused {self.refused}"
-        )
+def no_op() -> bytes:
+    """A request that does nothing."""
+    return get("/no-op")
 
 
-class LoadClient:
-    """Asks one service over connections that stay open."""
-
-    def __init__(self, service: ServiceProcess, customers: int) -> None:
-        self.service = service
-        self.customers = customers
-        self.worker = psutil.Process(service.process.pid)
-
-    def no_op(self) -> bytes:
-        """A request that does nothing."""
-        return b"GET /no-op HTTP/1.1\r\nHost: service\r\n\r\n"
-
-    def predict(self) -> bytes:
-        """A request for a decision on any customer."""
-        body = b'{"id":%d}' % random.randint(1, self.customers)
-        return b"POST /predict HTTP/1.1\r\nHost: service\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body)
-
-    def round(self, request: Callable[[], bytes], seconds: float) -> Round:
-        """Ask as fast as the answers come."""
-        before, began = sum(self.worker.cpu_times()[:2]), time.perf_counter()
-        waits, refused = uvloop.run(self._ask_all(request, began + seconds))
-        took = time.perf_counter() - began
-        used = sum(self.worker.cpu_times()[:2]) - before
-        return Round(len(waits) / took, sorted(waits), used / len(waits) * 1e6, refused)
-
-    async def _ask_all(self, request: Callable[[], bytes], until: float) -> tuple[list[float], int]:
-        waits: list[float] = []
-        refused = await asyncio.gather(*[self._ask(request, until, waits) for _ in range(CONNECTIONS)])
-        return waits, sum(refused)
-
-    async def _ask(self, request: Callable[[], bytes], until: float, waits: list[float]) -> int:
-        reader, writer = await asyncio.open_connection("127.0.0.1", self.service.port)
-        refused = 0
-        while time.perf_counter() < until:
-            began = time.perf_counter()
-            writer.write(request())
-            head = await reader.readuntil(b"\r\n\r\n")
-            length = int(head.lower().partition(b"content-length: ")[2].partition(b"\r")[0])
-            await reader.readexactly(length)
-            waits.append((time.perf_counter() - began) * 1e3)
-            refused += not head.startswith(b"HTTP/1.1 200")
-        writer.close()
-        await writer.wait_closed()
-        return refused
+def predict(customers: int) -> bytes:
+    """A request for a decision on any customer."""
+    return post("/predict", b'{"id":%d}' % random.randint(1, customers))
 
 
 @contextmanager
@@ -208,7 +147,14 @@ def report_scoring(model: CalibratedClassifierCV) -> None:
     print(f"scoring a row: median {statistics.median(times):.0f} µs; predict_proba {plain:,.0f} µs")
 
 
-def report_change(client: LoadClient, settings: Settings, usual: Round, seconds: float) -> None:
+def report_change(
+    service: ServiceProcess,
+    client: LoadClient,
+    settings: Settings,
+    usual: Round,
+    seconds: float,
+    customers: int,
+) -> None:
     """A release in the middle of the load."""
 
     async def promote_soon() -> None:
@@ -219,14 +165,14 @@ def report_change(client: LoadClient, settings: Settings, usual: Round, seconds:
 
     async def ask_and_promote(until: float) -> tuple[list[float], int]:
         promoting = asyncio.create_task(promote_soon())
-        asked = await client._ask_all(client.predict, until)
+        asked = await client.ask_all(partial(predict, customers), until)
         await promoting
         return asked
 
     began = time.perf_counter()
     waits, refused = uvloop.run(ask_and_promote(began + seconds))
     changed = Round(len(waits) / seconds, sorted(waits), 0.0, refused)
-    served = client.service.get("/model").json()["version"]
+    served = service.get("/model").json()["version"]
     print(changed.line("change"))
     print(
         f"a release under load: {served} serves; p99 {changed.percentile(0.99):.2f} ms during the change, "
@@ -255,16 +201,17 @@ def main() -> None:
         with ServiceProcess.started(settings, log, SLIM_PYTHON, WITH_A_NO_OP) as service:
             wait_until(lambda: service.get("/health/ready").status_code == 200)
             print(f"ready {time.perf_counter() - began:.1f} s after its start")
-            client = LoadClient(service, options.customers)
-            client.round(client.predict, 1)
+            client = LoadClient(service.port, service.process.pid)
+            ask = partial(predict, options.customers)
+            client.round(ask, 1)
             ratios = []
             for _ in range(options.rounds):
-                no_op = client.round(client.no_op, options.seconds)
-                predict = client.round(client.predict, options.seconds)
-                ratios.append(predict.requests_per_second / no_op.requests_per_second)
-                print(no_op.line("no-op"), predict.line("predict"), f"ratio {ratios[-1]:.2f}", sep="\n")
+                bare = client.round(no_op, options.seconds)
+                decided = client.round(ask, options.seconds)
+                ratios.append(decided.requests_per_second / bare.requests_per_second)
+                print(bare.line("no-op"), decided.line("predict"), f"ratio {ratios[-1]:.2f}", sep="\n")
             print(f"median ratio {statistics.median(ratios):.2f} (aim: 0.40)")
-            report_change(client, settings, predict, 2 * options.seconds)
+            report_change(service, client, settings, decided, 2 * options.seconds, options.customers)
             print(f"worker's memory {service.resident_megabytes():.0f} MB (aim: under 200)")
 
 
