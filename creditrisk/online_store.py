@@ -85,19 +85,19 @@ class OnlineStore:
         with self._reading() as cursor:
             return {snapshot_of(name) for name in loaded_tables(cursor, self._schema)} if cursor else set()
 
-    def published_before(self, day: date) -> SnapshotId | None:
-        """The newest snapshot ever served whose date lies before ``day``; of one date, the one served last."""
+    def published_before(self, day: date) -> list[SnapshotId]:
+        """The snapshots ever served whose date lies before ``day``, newest first; of one date, the one served last."""
         with self._reading() as cursor:
             if cursor is None:
-                return None
+                return []
             cursor.execute(
                 sql.SQL(
-                    "SELECT snapshot FROM {} WHERE as_of < %s ORDER BY as_of DESC, number DESC LIMIT 1"
+                    "SELECT DISTINCT ON (as_of) snapshot FROM {} WHERE as_of < %s "
+                    "ORDER BY as_of DESC, number DESC"
                 ).format(self._schema.table("publications")),
                 (day,),
             )
-            found = cursor.fetchone()
-            return SnapshotId.parse(found[0]) if found else None
+            return [SnapshotId.parse(snapshot) for (snapshot,) in cursor.fetchall()]
 
     def switches(self) -> list[Switch]:
         """Every move of the pointer, oldest first."""

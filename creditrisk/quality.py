@@ -4,12 +4,20 @@ Pure. Relative checks need a snapshot to compare with; without one they are *not
 is judged by the absolute ones alone.
 """
 
+from collections.abc import Sequence
 from datetime import datetime
 
 from creditrisk.contract import FEATURES, Feature
 from creditrisk.population_stability import population_stability_index
 from creditrisk.settings import QualityLimits
-from creditrisk.snapshots import Check, FeatureStatistics, QualityReport, SnapshotManifest, Verdict
+from creditrisk.snapshots import (
+    Check,
+    FeatureStatistics,
+    QualityReport,
+    SnapshotId,
+    SnapshotManifest,
+    Verdict,
+)
 
 _SEVERITY = (Verdict.NOT_JUDGED, Verdict.PASS, Verdict.WARN, Verdict.FAIL)
 
@@ -20,6 +28,7 @@ def judge(
     limits: QualityLimits,
     *,
     judged_at: datetime,
+    lost: Sequence[SnapshotId] = (),
 ) -> QualityReport:
     """Judge a snapshot.
 
@@ -28,6 +37,7 @@ def judge(
         reference: of the newest published snapshot of an earlier date; None on a first run.
         limits: a value beyond a limit, not equal to it, warns or fails.
         judged_at: the moment to put on the report.
+        lost: newer published snapshots that were to be the reference and are no longer in the lake: a warning.
 
     Returns:
         Every check; the verdict is that of the worst.
@@ -38,6 +48,8 @@ def judge(
         _count_change("loans", manifest, reference, limits),
         _count_change("customers", manifest, reference, limits),
     ]
+    if lost:
+        checks.append(_lost_references(lost, reference))
     for feature in FEATURES:
         checks += _feature_checks(feature, manifest, reference, limits)
     return QualityReport(
@@ -110,6 +122,21 @@ def _freshness(manifest: SnapshotManifest, limits: QualityLimits) -> Check:
     age = (manifest.as_of - manifest.newest_loan_date).days
     says = f"The newest loan is of {manifest.newest_loan_date}, {age} days before the snapshot's date."
     return _check(name, age, warn, fail, says, "{} days")
+
+
+def _lost_references(lost: Sequence[SnapshotId], reference: SnapshotManifest | None) -> Check:
+    compared = f"compared with {reference.snapshot} instead" if reference else "compared with nothing"
+    return Check(
+        name="references lost",
+        value=len(lost),
+        warn_limit=0,
+        fail_limit=None,
+        verdict=Verdict.WARN,
+        sentence=(
+            f"Published before and no longer in the lake: {', '.join(map(str, lost))}; {compared}. "
+            "Restore the folder, or build the date again."
+        ),
+    )
 
 
 def _count_change(

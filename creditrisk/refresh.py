@@ -1,10 +1,11 @@
 """The steps that follow a build: judge the snapshot, publish it, point back."""
 
+from contextlib import suppress
 from datetime import UTC, datetime
 
 from creditrisk.contract import contract_fingerprint
 from creditrisk.customer_rows import customer_rows
-from creditrisk.errors import ContractError, QualityGateFailed
+from creditrisk.errors import ContractError, QualityGateFailed, SnapshotMissing
 from creditrisk.online_store import OnlineStore, Publication
 from creditrisk.quality import judge
 from creditrisk.settings import Settings
@@ -15,24 +16,32 @@ from creditrisk.storage import Storage
 def judge_snapshot(settings: Settings, snapshot: str) -> QualityReport:
     """Judge a snapshot against the newest published one of an earlier date, and store the verdict with it.
 
+    A published snapshot that is no longer in the lake is passed over, and the verdict is a warning: the nights go on
+    with what there is to compare with.
+
     Raises:
         SnapshotMissing: there is no such snapshot.
         QualityGateFailed: a check failed; the message has the sentence of every one that did.
     """
     catalog = SnapshotCatalog(Storage(settings.lake_root))
     manifest = catalog.manifest(SnapshotId.parse(snapshot))
-    reference = OnlineStore(settings).published_before(manifest.as_of)
-    report = judge(
-        manifest,
-        catalog.manifest(reference) if reference else None,
-        settings.quality,
-        judged_at=datetime.now(UTC),
-    )
+    reference, lost = _reference(catalog, OnlineStore(settings).published_before(manifest.as_of))
+    report = judge(manifest, reference, settings.quality, judged_at=datetime.now(UTC), lost=lost)
     catalog.record_quality(report)
     if report.verdict is Verdict.FAIL:
         failed = " ".join(check.sentence for check in report.checks if check.verdict is Verdict.FAIL)
         raise QualityGateFailed(f"snapshot {snapshot}: not published, what is served stays. {failed}")
     return report
+
+
+def _reference(
+    catalog: SnapshotCatalog, published: list[SnapshotId]
+) -> tuple[SnapshotManifest | None, list[SnapshotId]]:
+    """The manifest of the first snapshot that is still in the lake, and the ones before it that are not."""
+    for position, snapshot in enumerate(published):
+        with suppress(SnapshotMissing):
+            return catalog.manifest(snapshot), published[:position]
+    return None, published
 
 
 def publish_snapshot(settings: Settings, snapshot: str, *, publish_older: bool = False) -> Publication:

@@ -3,7 +3,7 @@
 import argparse
 from typing import Any
 
-from creditrisk.errors import QualityGateFailed, SettingsError
+from creditrisk.errors import QualityGateFailed, SettingsError, StoreUnavailable
 from creditrisk.online_store import OnlineStore
 from creditrisk.quality import report_text
 from creditrisk.refresh import judge_snapshot, point_back, publish_snapshot
@@ -40,7 +40,7 @@ def _snapshots(settings: Settings, arguments: argparse.Namespace) -> None:
         _switches(settings)
         return
     catalog = SnapshotCatalog(Storage(settings.lake_root))
-    store_states = _store_states(settings)
+    store_states, unknown = _store_states(settings)
     in_force = {catalog.current(day) for day in catalog.dates()} - {None}
     snapshots = sorted({snapshot for snapshot in in_force if snapshot} | set(store_states))
     if not snapshots:
@@ -49,28 +49,28 @@ def _snapshots(settings: Settings, arguments: argparse.Namespace) -> None:
         report = catalog.quality(snapshot)
         judged = f"quality: {report.verdict}" if report else "not judged"
         date_state = "in force for its date" if snapshot in in_force else "no longer in force"
-        state = store_states.get(snapshot, "never published")
+        state = store_states.get(snapshot, unknown)
         print(f"{snapshot}  {date_state:21}  {judged:13}  {state}")
 
 
-def _store_states(settings: Settings) -> dict[SnapshotId, str]:
-    """What the online store has to say of the snapshots that it knows."""
+def _store_states(settings: Settings) -> tuple[dict[SnapshotId, str], str]:
+    """What the online store has to say of the snapshots that it knows, and of every other."""
     try:
         store = OnlineStore(settings)
-    except SettingsError as error:
-        print(f"({error})")
-        return {}
-    served, kept = store.served(), store.kept()
+        served, kept, switches = store.served(), store.kept(), store.switches()
+    except (SettingsError, StoreUnavailable) as error:
+        print(f"(What is served is not known. {error})")
+        return {}, "published: not known"
     states = {
         switch.snapshot: f"last served from {switch.at.astimezone(settings.zone):%Y-%m-%d %H:%M}"
-        for switch in store.switches()
+        for switch in switches
     }
     for snapshot in states:
         if snapshot == served:
             states[snapshot] = f"SERVED since {states[snapshot].removeprefix('last served from ')}"
         elif snapshot in kept:
             states[snapshot] += ", kept: can be pointed back to"
-    return states
+    return states, "never published"
 
 
 def _switches(settings: Settings) -> None:

@@ -290,10 +290,10 @@ class TestPointBack:
         assert store.served() == the_id(tuesday)
 
 
-def test_published_before_is_the_newest_date_that_was_served(
+def test_published_before_are_the_earlier_dates_that_were_served(
     snapshots: SnapshotFactory, store: OnlineStore
 ) -> None:
-    assert store.published_before(THURSDAY) is None
+    assert store.published_before(THURSDAY) == []
     monday, first, second = (
         snapshots.write(MONDAY),
         snapshots.write(TUESDAY, seed=1),
@@ -302,11 +302,11 @@ def test_published_before_is_the_newest_date_that_was_served(
     snapshots.write(WEDNESDAY)
     for manifest in (monday, first, second):
         publish(snapshots, manifest)
-    assert store.published_before(THURSDAY) == the_id(second)
-    assert store.published_before(TUESDAY) == the_id(monday)
-    assert store.published_before(MONDAY) is None
+    assert store.published_before(THURSDAY) == [the_id(second), the_id(monday)]
+    assert store.published_before(TUESDAY) == [the_id(monday)]
+    assert store.published_before(MONDAY) == []
     store.point_back(first)
-    assert store.published_before(WEDNESDAY) == the_id(first)
+    assert store.published_before(WEDNESDAY) == [the_id(first), the_id(monday)]
 
 
 PUBLISHER = """

@@ -1,5 +1,6 @@
 """Judging and publishing as the nightly run does it."""
 
+import shutil
 from datetime import date
 
 import pytest
@@ -34,6 +35,31 @@ def test_a_snapshot_is_judged_against_the_one_published_before(snapshots: Snapsh
     assert (second.verdict, second.compared_with) == (Verdict.PASS, monday)
     assert snapshots.catalog.quality(SnapshotId.parse(wednesday)) == second
     assert judge_snapshot(settings, monday).compared_with is None
+
+
+def test_a_published_snapshot_that_the_lake_has_lost_is_passed_over_with_a_warning(
+    snapshots: SnapshotFactory,
+) -> None:
+    settings = snapshots.settings
+    monday, tuesday = (snapshots.write(day, range(500)).snapshot for day in (MONDAY, TUESDAY))
+    for snapshot in (monday, tuesday):
+        publish_snapshot(settings, snapshot)
+    wednesday = snapshots.write(WEDNESDAY, range(100), verdict=None).snapshot
+    lake = snapshots.catalog.lake.local_root
+    assert lake is not None
+    shutil.rmtree(lake / SnapshotId.parse(tuesday).folder)
+    with pytest.raises(QualityGateFailed, match="There are 100 loans, 500 before"):
+        judge_snapshot(settings, wednesday)
+
+    shutil.rmtree(lake / SnapshotId.parse(monday).folder)
+    report = judge_snapshot(settings, wednesday)
+    assert (report.verdict, report.compared_with) == (Verdict.WARN, None)
+    [lost] = [check for check in report.checks if check.name == "references lost"]
+    assert lost.sentence == (
+        f"Published before and no longer in the lake: {tuesday}, {monday}; compared with nothing. "
+        "Restore the folder, or build the date again."
+    )
+    assert publish_snapshot(settings, wednesday).changed
 
 
 def test_a_failed_gate_stops_before_anything_is_published(snapshots: SnapshotFactory) -> None:

@@ -6,6 +6,7 @@ import pytest
 
 from creditrisk.__main__ import main
 from creditrisk.settings import Settings
+from tests.conftest import free_port
 from tests.creditrisk.snapshot_factory import SnapshotFactory
 
 MONDAY, TUESDAY = date(2020, 12, 28), date(2020, 12, 29)
@@ -81,6 +82,19 @@ def test_snapshots_are_listed_without_a_store(
     monkeypatch.delenv("CREDITRISK_PUBLISHER_DATABASE_URL")
     snapshot = snapshots.write(MONDAY).snapshot
     assert main(["snapshots"]) == 0
-    out = capsys.readouterr().out
-    assert "CREDITRISK_PUBLISHER_DATABASE_URL: not set" in out
-    assert f"{snapshot}  in force for its date  quality: pass  never published" in out
+    said, listed = capsys.readouterr().out.splitlines()
+    assert said.startswith("(What is served is not known. CREDITRISK_PUBLISHER_DATABASE_URL: not set")
+    assert listed == f"{snapshot}  in force for its date  quality: pass  published: not known"
+
+
+def test_snapshots_are_listed_while_the_store_is_down(
+    snapshots: SnapshotFactory, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("CREDITRISK_PUBLISHER_DATABASE_URL", f"postgresql://p:x@127.0.0.1:{free_port()}/c")
+    snapshot = snapshots.write(MONDAY).snapshot
+    assert main(["snapshots"]) == 0
+    said, listed = capsys.readouterr().out.splitlines()
+    assert said.startswith("(What is served is not known. Postgres (publisher): ")
+    assert said.endswith("Connection refused)")
+    assert listed == f"{snapshot}  in force for its date  quality: pass  published: not known"
+    assert main(["snapshots", "--switches"]) == 1
