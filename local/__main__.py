@@ -59,7 +59,7 @@ def _run(arguments: argparse.Namespace, settings: Settings) -> int:
         states = stack.status(settings)
         for name, state in states.items():
             print(f"{name:22} {state}")
-        return 0 if all(state.startswith("up") for state in states.values()) else 1
+        return 1 if "down" in states.values() else 0
     return 0
 
 

@@ -56,7 +56,8 @@ def start(settings: Settings, environment: Mapping[str, str]) -> None:
     address = ["--host", settings.bind_host, "--port", str(settings.airflow_port)]
     commands = {API_SERVER: ["api-server", *address], **COMPONENTS}
     for part in services(settings):
-        part.start([PYTHON, "-m", "airflow", *commands[part.name]], environment, PROJECT_ROOT)
+        port = settings.airflow_port if part.name == API_SERVER else None
+        part.start([PYTHON, "-m", "airflow", *commands[part.name]], environment, PROJECT_ROOT, port)
 
 
 def wait_until_healthy(settings: Settings) -> None:
@@ -132,7 +133,7 @@ def configuration(settings: Settings, metadata_url: str, environment: Mapping[st
         "API": {
             "BASE_URL": base_url(settings),
             "WORKERS": 1,
-            "INSTANCE_NAME": f"creditrisk {settings.market}",
+            "INSTANCE_NAME": "creditrisk",  # without the market, which changes while it runs
         },
         "API_AUTH": {"JWT_SECRET": _jwt_secret(settings)},
         "EXECUTION_API": {"JWT_EXPIRATION_TIME": 24 * 3600},  # a token must outlive the longest task

@@ -36,6 +36,7 @@ def process_environment(settings: Settings, java: Path) -> dict[str, str]:
         "TMPDIR": str(scratch),
         "MPLCONFIGDIR": str(settings.var_dir / "cache" / "matplotlib"),
         "CREDITRISK_VAR_DIR": str(settings.var_dir),
+        "CREDITRISK_API_PORT": str(settings.api_port),  # the one in use, which this shell may not know of
         "MLFLOW_DISABLE_TELEMETRY": "true",
         "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",  # four more processes, for nothing that is used here
         "DO_NOT_TRACK": "true",

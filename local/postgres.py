@@ -99,7 +99,12 @@ def stop(settings: Settings) -> None:
 
 def is_running(settings: Settings) -> bool:
     """Whether this folder's server is up."""
-    return _running_port(_folder(settings)) is not None
+    return running_port(settings) is not None
+
+
+def running_port(settings: Settings) -> int | None:
+    """The port of this folder's server, whatever the settings say; None where it is down."""
+    return _running_port(_folder(settings))
 
 
 def _folder(settings: Settings) -> Path:

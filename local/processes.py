@@ -31,13 +31,13 @@ class Service:
 
     @property
     def pid_file(self) -> Path:
-        """Where its number is kept, and when it was started."""
+        """Where its number is kept, when it was started, and on which port."""
         return self.run_dir / f"{self.name}.pid"
 
     def process(self) -> psutil.Process | None:
         """The process started last, if it is still that process and alive."""
         try:
-            pid, created = self.pid_file.read_text().split()
+            pid, created, *_ = self.pid_file.read_text().split()
             process = psutil.Process(int(pid))
             alive = process.status() != psutil.STATUS_ZOMBIE
             if (
@@ -48,8 +48,19 @@ class Service:
             pass
         return None
 
-    def start(self, command: Sequence[str], environment: Mapping[str, str], folder: Path) -> None:
-        """Start it, unless it runs already."""
+    def port(self) -> int | None:
+        """The port that it was started on; None where it does not run, or has none."""
+        words = self.pid_file.read_text().split() if self.process() else []
+        return int(words[2]) if len(words) > 2 else None
+
+    def start(
+        self,
+        command: Sequence[str],
+        environment: Mapping[str, str],
+        folder: Path,
+        port: int | None = None,
+    ) -> None:
+        """Start it, unless it runs already; the port is remembered for whoever looks for it from another shell."""
         if self.process():
             return
         self.run_dir.mkdir(parents=True, exist_ok=True)
@@ -66,7 +77,7 @@ class Service:
             )
         created = psutil.Process(started.pid).create_time()
         started.returncode = 0  # it outlives this process, which waits for it by its number, if at all
-        self.pid_file.write_text(f"{started.pid} {created}\n")
+        self.pid_file.write_text(f"{started.pid} {created} {port or ''}\n")
 
     def last_lines(self, count: int = 15) -> str:
         """The end of its log."""

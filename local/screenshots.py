@@ -10,7 +10,7 @@ import httpx
 from playwright.sync_api import Page, sync_playwright
 
 from creditrisk.settings import Settings, load_settings
-from local import airflow
+from local import airflow, stack
 from local.progress import StackError, fail
 
 _BROWSERS = ("chromium", "chromium-browser", "google-chrome")
@@ -83,7 +83,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("folder", type=Path)
     try:
-        for file in take(load_settings(), parser.parse_args(argv).folder):
+        for file in take(stack.as_started(load_settings()), parser.parse_args(argv).folder):
             print(file)
     except StackError as error:
         return fail(error)

@@ -21,9 +21,12 @@ _ANSWER_SECONDS = 90
 def start(settings: Settings, progress: Progress) -> Settings:
     """Start what does not run yet, and return the settings with what was generated for it.
 
+    What runs stays on its ports, whatever the settings say now.
+
     Raises:
         StackError: a port is taken, Java is missing, or a service does not come up.
     """
+    settings = as_started(settings)
     require_ports(settings)
     settings.var_dir.mkdir(parents=True, exist_ok=True)
     settings.var_dir.chmod(0o700)  # people's loans are in it
@@ -34,18 +37,21 @@ def start(settings: Settings, progress: Progress) -> Settings:
     with progress.step("Postgres"):
         urls = postgres.start(settings)
         changed = write_env_file(settings, urls)
-    settings = load_settings(var_dir=settings.var_dir)
+    settings = as_started(load_settings(var_dir=settings.var_dir))
     with progress.step("Airflow, MLflow and the prediction service"):
         airflow.start(settings, airflow.configuration(settings, urls.airflow, environment))
         mlflow = service(settings, MLFLOW)
-        mlflow.start(mlflow_command(settings), environment, settings.var_dir / "mlflow")
+        if not tracked_elsewhere(settings):
+            command, folder = mlflow_command(settings), settings.var_dir / "mlflow"
+            mlflow.start(command, environment, folder, settings.mlflow_port)
         api = service(settings, API)
         if changed:
             processes.stop([api])  # it reads its settings once
-        api.start([SERVING_PYTHON, "-m", "serving"], environment, PROJECT_ROOT)
+        api.start([SERVING_PYTHON, "-m", "serving"], environment, PROJECT_ROOT, settings.api_port)
         wait_for_answer(api, f"http://{settings.bind_host}:{settings.api_port}/health/live")
         airflow.wait_until_healthy(settings)
-        wait_for_answer(mlflow, f"http://{settings.bind_host}:{settings.mlflow_port}/health")
+        if not tracked_elsewhere(settings):
+            wait_for_answer(mlflow, f"{mlflow_address(settings)}/health")
     return settings
 
 
@@ -60,11 +66,11 @@ def stop(settings: Settings) -> list[str]:
 
 
 def status(settings: Settings) -> dict[str, str]:
-    """What is up, by name: ``up (process 123), http://…`` or ``down``."""
-    host = settings.bind_host
+    """What is up, by name: ``up (process 123), http://…``, ``elsewhere, http://…`` or ``down``."""
+    settings = as_started(settings)
     addresses = {
-        API: f"http://{host}:{settings.api_port}/docs",
-        MLFLOW: f"http://{host}:{settings.mlflow_port}",
+        API: f"http://{settings.bind_host}:{settings.api_port}/docs",
+        MLFLOW: mlflow_address(settings),
         airflow.API_SERVER: airflow.base_url(settings),
     }
     states = {"postgres": f"up, port {settings.postgres_port}" if postgres.is_running(settings) else "down"}
@@ -72,7 +78,20 @@ def status(settings: Settings) -> dict[str, str]:
         process = each.process()
         address = f", {addresses[each.name]}" if each.name in addresses else ""
         states[each.name] = f"up (process {process.pid}){address}" if process else "down"
+    if tracked_elsewhere(settings):
+        states[MLFLOW] = f"elsewhere, {mlflow_address(settings)}"
     return states
+
+
+def as_started(settings: Settings) -> Settings:
+    """The settings with the ports of what runs: the shell that started it may have named others than this one."""
+    started = {
+        "postgres_port": postgres.running_port(settings),
+        "airflow_port": service(settings, airflow.API_SERVER).port(),
+        "mlflow_port": service(settings, MLFLOW).port(),
+        "api_port": service(settings, API).port(),
+    }
+    return settings.model_copy(update={name: port for name, port in started.items() if port})
 
 
 def require_ports(settings: Settings) -> None:
@@ -89,6 +108,8 @@ def require_ports(settings: Settings) -> None:
         "CREDITRISK_MLFLOW_PORT": ("MLflow", service(settings, MLFLOW).process, settings.mlflow_port),
         "CREDITRISK_API_PORT": ("the prediction service", service(settings, API).process, settings.api_port),
     }  # fmt: skip
+    if tracked_elsewhere(settings):
+        del running["CREDITRISK_MLFLOW_PORT"]
     for setting, (name, runs, port) in running.items():
         if not runs():
             require_free_port(settings.bind_host, port, name, setting)
@@ -111,6 +132,18 @@ def write_env_file(settings: Settings, urls: postgres.Urls) -> bool:
     file.touch(mode=0o600)
     file.write_text(text)
     return True
+
+
+def tracked_elsewhere(settings: Settings) -> bool:
+    """Whether training writes its runs to an MLflow server that is not this machine's to start."""
+    return settings.mlflow_uri.startswith(("http://", "https://"))
+
+
+def mlflow_address(settings: Settings) -> str:
+    """Where the MLflow UI is."""
+    if tracked_elsewhere(settings):
+        return str(httpx.URL(settings.mlflow_uri).copy_with(userinfo=b""))
+    return f"http://{settings.bind_host}:{settings.mlflow_port}"
 
 
 def mlflow_command(settings: Settings) -> list[str]:

@@ -237,7 +237,7 @@ Snapshot    {served.snapshot}
 Model       {served.version}
 Airflow     {airflow.base_url(settings)}    login {logins}
 Predictions http://{host}:{settings.api_port}/docs
-MLflow      http://{host}:{settings.mlflow_port}
+MLflow      {stack.mlflow_address(settings)}
 Ask         curl -s http://{host}:{settings.api_port}/predict -H 'content-type: application/json' -d '{{"id": {customer}}}'
 Files       {settings.var_dir} (logs in {settings.var_dir / "log"})
 Stop        make stop

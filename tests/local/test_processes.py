@@ -34,7 +34,7 @@ def start(service: Service, program: str) -> None:
 
 
 def printed(service: Service) -> str:
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
         if text := service.last_lines():
             return text
@@ -43,12 +43,16 @@ def printed(service: Service) -> str:
 
 
 def test_a_service_is_found_again_and_started_only_once(service: Service) -> None:
-    start(service, "import time; time.sleep(300)")
+    command = [sys.executable, "-c", "import time; time.sleep(300)"]
+    service.start(command, os.environ, service.run_dir.parent, port=8123)
     first = service.process()
     start(service, "import time; time.sleep(300)")
-    again = Service(service.name, service.run_dir, service.log_dir).process()
+    again = Service(service.name, service.run_dir, service.log_dir)
     assert first is not None
-    assert again == first == service.process()
+    assert again.process() == first == service.process()
+    assert again.port() == 8123
+    stop([again])
+    assert service.port() is None
 
 
 def test_stopping_ends_children_that_left_the_group_and_a_leader_that_does_not_listen(
@@ -85,7 +89,7 @@ def test_a_number_that_became_another_process_is_left_alone(service: Service) ->
 def test_a_service_that_ended_is_not_running(service: Service) -> None:
     start(service, "print('done')")
     assert printed(service) == "done"
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while service.process() and time.monotonic() < deadline:
         time.sleep(0.05)
     assert service.process() is None

@@ -1,11 +1,15 @@
+import os
 import socket
+import sys
 from pathlib import Path
 
 import pytest
 
 from creditrisk.settings import Settings, load_settings
 from local import stack
+from local.environment import service
 from local.postgres import Urls
+from local.processes import stop
 from local.progress import StackError
 
 URLS = Urls(
@@ -49,6 +53,33 @@ def test_a_taken_port_stops_everything_before_anything_starts(tmp_path: Path, po
             stack.require_ports(settings)
         stack.require_ports(settings.model_copy(update=free))
     assert not (tmp_path / "var").exists()
+
+
+def test_what_runs_is_found_on_the_port_that_it_was_started_on(tmp_path: Path) -> None:
+    settings = Settings(_env_file=None, var_dir=tmp_path / "var", api_port=8123)
+    other_shell = settings.model_copy(update={"api_port": 8000})
+    assert stack.as_started(other_shell) == other_shell
+    api = service(settings, stack.API)
+    sleeping = [sys.executable, "-c", "import time; time.sleep(300)"]
+    api.start(sleeping, os.environ, tmp_path, settings.api_port)
+    try:
+        assert stack.as_started(other_shell) == settings
+        assert stack.status(other_shell)["api"].endswith(", http://127.0.0.1:8123/docs")
+        stack.require_ports(other_shell.model_copy(update={"api_port": 1}))  # it needs none any more
+    finally:
+        stop([api])
+    assert stack.as_started(other_shell) == other_shell
+
+
+def test_a_tracking_server_elsewhere_is_shown_without_its_password_and_not_started(tmp_path: Path) -> None:
+    settings = Settings(
+        _env_file=None, var_dir=tmp_path / "var", MLFLOW_TRACKING_URI="https://me:secret@runs.example/ml"
+    )
+    assert stack.tracked_elsewhere(settings)
+    assert stack.status(settings)["mlflow"] == "elsewhere, https://runs.example/ml"
+    here = Settings(_env_file=None, var_dir=tmp_path / "var", MLFLOW_TRACKING_URI="sqlite:////srv/runs.db")
+    assert not stack.tracked_elsewhere(here)
+    assert "sqlite:////srv/runs.db" in stack.mlflow_command(here)
 
 
 def test_nothing_runs_in_a_new_folder_and_stopping_it_is_no_error(tmp_path: Path) -> None:
