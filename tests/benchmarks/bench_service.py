@@ -97,8 +97,8 @@ def published_market(folder: Path, customers: int) -> Iterator[Settings]:
         embedded.stop(settings)
 
 
-def default_forest(seed: int) -> tuple[CalibratedClassifierCV, npt.NDArray[np.float64]]:
-    """100 trees of depth 8 with as many leaves as loans give them, and reference rows."""
+def forest(seed: int, trees: int = 100) -> tuple[CalibratedClassifierCV, npt.NDArray[np.float64]]:
+    """Trees of depth 8 with as many leaves as loans give them, and reference rows."""
     rng = np.random.default_rng(seed)
     n = 40_000
     rows = np.column_stack(
@@ -112,16 +112,16 @@ def default_forest(seed: int) -> tuple[CalibratedClassifierCV, npt.NDArray[np.fl
     ).astype(np.float64)
     rows[rng.random(n) < 0.17, 1] = np.nan
     late = (rng.random(n) < 1 / (1 + np.exp(3 - 0.03 * rows[:, 0] - 0.05 * rows[:, 2]))).astype(np.int64)
-    forest = RandomForestClassifier(100, max_depth=8, random_state=seed).fit(rows[:30_000], late[:30_000])
-    model = CalibratedClassifierCV(FrozenEstimator(forest), method="sigmoid").fit(
+    fitted = RandomForestClassifier(trees, max_depth=8, random_state=seed).fit(rows[:30_000], late[:30_000])
+    model = CalibratedClassifierCV(FrozenEstimator(fitted), method="sigmoid").fit(
         rows[30_000:], late[30_000:]
     )
     return model, rows[:1000]
 
 
-def register(settings: Settings, version: str, seed: int) -> CalibratedClassifierCV:
-    """A version of the default size in the registry."""
-    model, rows = default_forest(seed)
+def register(settings: Settings, version: str, seed: int, trees: int = 100) -> CalibratedClassifierCV:
+    """A version in the registry, by default of the default size."""
+    model, rows = forest(seed, trees)
     pickled = io.BytesIO()
     joblib.dump(model, pickled)
     reference = reference_file(rows, model.predict_proba(rows)[:, 1])
@@ -133,7 +133,7 @@ def register(settings: Settings, version: str, seed: int) -> CalibratedClassifie
 
 def report_scoring(model: CalibratedClassifierCV) -> None:
     """Time a row: by the flat model, and by scikit-learn."""
-    _, rows = default_forest(3)
+    _, rows = forest(3)
     flat, values = flatten(model), rows.tolist()
     times = []
     for row in values:
