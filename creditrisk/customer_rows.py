@@ -24,17 +24,30 @@ def customer_rows(lake: Storage, manifest: SnapshotManifest) -> Iterator[bytes]:
     Raises:
         SnapshotDamaged: a file is missing, differs from its hash, or lacks a column; no row of it is given.
     """
-    keys = sorted(key for key in manifest.files if key.startswith("customers/") and key.endswith(".parquet"))
-    if not keys:
-        raise SnapshotDamaged(f"snapshot {manifest.snapshot}: its manifest names no customers file")
-    for key in keys:
-        with _verified(lake, manifest, key) as path:
+    for key in customer_files(manifest):
+        with verified_file(lake, manifest, key) as path:
             yield from _csv_of(path, f"snapshot {manifest.snapshot}: {key}")
 
 
+def customer_files(manifest: SnapshotManifest) -> list[str]:
+    """Keys of a snapshot's ``customers/*.parquet`` within its folder, sorted.
+
+    Raises:
+        SnapshotDamaged: the manifest names none.
+    """
+    keys = sorted(key for key in manifest.files if key.startswith("customers/") and key.endswith(".parquet"))
+    if not keys:
+        raise SnapshotDamaged(f"snapshot {manifest.snapshot}: its manifest names no customers file")
+    return keys
+
+
 @contextmanager
-def _verified(lake: Storage, manifest: SnapshotManifest, key: str) -> Iterator[Path]:
-    """A file as a local path, once its hash is the manifest's."""
+def verified_file(lake: Storage, manifest: SnapshotManifest, key: str) -> Iterator[Path]:
+    """A file as a local path, once its hash is the manifest's.
+
+    Raises:
+        SnapshotDamaged: it is missing, or differs from its hash.
+    """
     full_key = f"{SnapshotId.parse(manifest.snapshot).folder}/{key}"
     with tempfile.TemporaryDirectory(prefix="creditrisk-") as folder:
         path = Path(folder) / "customers.parquet"

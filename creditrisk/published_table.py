@@ -20,11 +20,6 @@ _DATES = ("loan_date", "birthday", "job_start_date")
 _TABLE_NAME = re.compile(r"features_\d{8}_[0-9a-f]{12}")
 
 
-def table_name(snapshot: SnapshotId) -> str:
-    """The name of a snapshot's table."""
-    return f"features_{snapshot.as_of:%Y%m%d}_{snapshot.hash12}"
-
-
 def snapshot_of(table_name: str) -> SnapshotId:
     """The snapshot whose table has this name."""
     _, day, hash12 = table_name.split("_")
@@ -42,7 +37,7 @@ class PublishedTable:
 
     def __init__(self, schema: StoreSchema, manifest: SnapshotManifest) -> None:
         self.snapshot = SnapshotId.parse(manifest.snapshot)
-        self.name = table_name(self.snapshot)
+        self.name = self.snapshot.table_name
         self.customers = manifest.counts.customers
         self._schema = schema
         self._digest = manifest.customers_digest

@@ -42,6 +42,11 @@ class SnapshotId:
         """Key of the folder of the rows that were refused."""
         return f"quarantine/{self.as_of}/{self.hash12}"
 
+    @property
+    def table_name(self) -> str:
+        """Name of its table in the online store."""
+        return f"features_{self.as_of:%Y%m%d}_{self.hash12}"
+
     @classmethod
     def parse(cls, text: str) -> Self:
         """Read an id back.
