@@ -2,6 +2,7 @@
 
 CreditRiskError
 ├── SettingsError                a setting is missing or makes no sense
+├── KeyInvalid                   an API key cannot be made or revoked as asked
 ├── ContractError                data that breaks the contract
 │   ├── HeaderError              a file's columns are not the contract's
 │   └── NoInputError             nothing has landed for the date asked for
@@ -18,6 +19,11 @@ CreditRiskError
 │   ├── NothingPublished         no snapshot has been published yet
 │   ├── CustomerUnknown          the published snapshot has no such customer
 │   └── OlderThanServed          a snapshot older than the one being served
+├── DecisionLogError
+│   ├── DecisionLogUnwritable    a decision's record cannot be written, so it must not be answered
+│   ├── DecisionUnknown          no decision of that id is in the log
+│   ├── RecordDamaged            what should be a decision's record is not one, or not whole
+│   └── RecordsRefused           Postgres does not take some of the records
 ├── TrainingError
 │   ├── SpecInvalid              a model spec breaks a rule
 │   ├── RowsInsufficient         a side of the split has too few loans to learn from or to judge by
@@ -31,7 +37,9 @@ CreditRiskError
 │   └── VersionUnservable        the service cannot score it, or not as the model itself does
 └── ReleaseError
     ├── NothingReleased          there is no release record yet
+    ├── NothingServed            no version served at the moment asked for
     ├── ReleaseConflict          somebody else wrote the next record first
+    ├── ChallengeRefused         a rule of challenges forbids it
     └── NothingToRollBackTo      no earlier version has served
 
 The message of each is one line that says what is wrong and what to do.
@@ -44,6 +52,10 @@ class CreditRiskError(Exception):
 
 class SettingsError(CreditRiskError):
     """A setting is missing or makes no sense."""
+
+
+class KeyInvalid(CreditRiskError):
+    """An API key cannot be made or revoked as asked; the message names field, value and rule."""
 
 
 class ContractError(CreditRiskError):
@@ -110,6 +122,26 @@ class OlderThanServed(StoreError):
     """The snapshot is older than the one being served."""
 
 
+class DecisionLogError(CreditRiskError):
+    """The decision log cannot be written or read."""
+
+
+class DecisionLogUnwritable(DecisionLogError):
+    """A decision's record cannot be written, so the decision must not be answered."""
+
+
+class DecisionUnknown(DecisionLogError):
+    """No decision of that id is in the log."""
+
+
+class RecordDamaged(DecisionLogError):
+    """What should be a decision's record is not one, or not whole."""
+
+
+class RecordsRefused(DecisionLogError):
+    """Postgres does not take some of the records; the others of the same batch are not added either."""
+
+
 class TrainingError(CreditRiskError):
     """A model cannot be trained."""
 
@@ -162,8 +194,16 @@ class NothingReleased(ReleaseError):
     """There is no release record yet."""
 
 
+class NothingServed(ReleaseError):
+    """No version served at the moment asked for."""
+
+
 class ReleaseConflict(ReleaseError):
     """Somebody else wrote the next release record first."""
+
+
+class ChallengeRefused(ReleaseError):
+    """A rule of challenges forbids it; the message says which."""
 
 
 class NothingToRollBackTo(ReleaseError):

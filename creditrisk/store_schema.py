@@ -1,4 +1,4 @@
-"""The market's schema in Postgres: connecting as the publisher, numbered migrations, and who may read what."""
+"""The market's schema in Postgres: connecting as the publisher, numbered migrations, and who may do what."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
@@ -13,8 +13,8 @@ from creditrisk.errors import SettingsError, StoreError, StoreUnavailable
 from creditrisk.settings import Settings
 
 _CONNECT_SECONDS = 10
-_SERVICE_TABLES = ("current_snapshot",)
-_READER_TABLES = ("current_snapshot", "publications", "migrations")
+_SERVICE_TABLES = ("current_snapshot", "decisions", "api_keys")
+_READER_TABLES = ("current_snapshot", "publications", "migrations", "decisions")
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +112,7 @@ class StoreSchema:
                 )
             self.grant(cursor, self.service_role, _SERVICE_TABLES)
             self.grant(cursor, self.reader_role, _READER_TABLES)
+            self._grant_logging(cursor)
         return missing
 
     def grant_features(self, cursor: extensions.cursor, table_name: str) -> None:
@@ -143,6 +144,29 @@ class StoreSchema:
             )
         )
         cursor.execute(sql.SQL("GRANT SELECT ON {} TO {}").format(names, sql.Identifier(role)))
+
+    def _grant_logging(self, cursor: extensions.cursor) -> None:
+        """Let the service add decisions, and nothing else: not change or remove one, nor touch the features."""
+        if self.service_role is None:
+            return
+        cursor.execute(
+            "SELECT has_database_privilege(%s, current_database(), 'TEMPORARY')", (self.service_role,)
+        )
+        if cursor.fetchone() == (False,):  # records are copied into a temporary table first
+            cursor.execute("SELECT current_database()")
+            (database,) = cursor.fetchone() or ("",)
+            cursor.execute(
+                sql.SQL("GRANT TEMPORARY ON DATABASE {} TO {}").format(
+                    sql.Identifier(database), sql.Identifier(self.service_role)
+                )
+            )
+        for grant in ("INSERT ON {}", "EXECUTE ON FUNCTION {}(date)"):
+            name = "decisions" if "INSERT" in grant else "add_decision_day"
+            cursor.execute(
+                sql.SQL("GRANT " + grant + " TO {}").format(
+                    self.table(name), sql.Identifier(self.service_role)
+                )
+            )
 
     def _make_schema(self, cursor: extensions.cursor) -> None:
         cursor.execute("SELECT 1 FROM pg_namespace WHERE nspname = %s", (self.schema,))
