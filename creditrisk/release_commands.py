@@ -2,15 +2,16 @@
 
 import argparse
 import getpass
-from datetime import datetime
 from typing import Any
 
-from creditrisk.errors import ReleaseError, VersionDamaged
+from creditrisk.errors import ChallengeRefused, ReleaseError, VersionDamaged
 from creditrisk.registry import ModelManifest, ModelRegistry
-from creditrisk.release import ReleaseRecord, served_at
-from creditrisk.release_ledger import ReleaseLedger, promote, roll_back
+from creditrisk.release import ReleaseRecord, release_time
+from creditrisk.release_ledger import ReleaseLedger, abort, challenge, promote, roll_back
 from creditrisk.settings import Settings
 from creditrisk.storage import Storage
+
+TIME_HELP = "such as 2021-01-15 or 2021-01-15T10:30:00+00:00; in the market's time zone by default"
 
 
 def add_release_commands(commands: Any) -> None:
@@ -18,6 +19,7 @@ def add_release_commands(commands: Any) -> None:
     versions = commands.add_parser("versions", help="list the registered model versions, newest last")
     versions.set_defaults(run=_versions)
     releases = commands.add_parser("releases", help="list the release records, newest last")
+    releases.add_argument("--at", metavar="TIME", help=f"only the one in force then; {TIME_HELP}")
     releases.set_defaults(run=_releases)
 
     promotion = commands.add_parser("promote", help="put a model version into service")
@@ -30,11 +32,28 @@ def add_release_commands(commands: Any) -> None:
     _add_who_and_why(rollback)
     rollback.set_defaults(run=_roll_back)
 
-    at = commands.add_parser("served-at", help="say which version served at a time")
-    at.add_argument(
-        "time", help="such as 2021-01-15 or 2021-01-15T10:30:00+00:00; the market's time zone by default"
+    challenging = commands.add_parser(
+        "challenge", help="let a model version challenge the champion, or grow its share"
     )
-    at.set_defaults(run=_served_at)
+    challenging.add_argument("version")
+    challenging.add_argument(
+        "--share",
+        type=float,
+        default=0.0,
+        help="of customers whom it decides on, from 0 to 1; a challenge starts at 0, where it only scores"
+        " beside the champion, and its share only grows",
+    )
+    _add_who_and_why(challenging)
+    challenging.set_defaults(run=_challenge)
+
+    aborting = commands.add_parser("abort", help="end the challenge; the champion goes on")
+    aborting.add_argument("version", nargs="?", help="by default the one that challenges")
+    _add_who_and_why(aborting)
+    aborting.set_defaults(run=_abort)
+
+    at = commands.add_parser("served-at", help="say which version served at a time: releases --at")
+    at.add_argument("at", metavar="time", help=TIME_HELP)
+    at.set_defaults(run=_releases)
 
 
 def _add_who_and_why(command: argparse.ArgumentParser) -> None:
@@ -57,30 +76,50 @@ def _versions(settings: Settings, _: argparse.Namespace) -> None:
         except VersionDamaged as error:
             damaged.append(str(error))
     for manifest in sorted(readable, key=lambda manifest: manifest.created_at):
-        print(
-            _version_line(manifest, is_champion=release is not None and release.champion == manifest.version)
-        )
+        print(_version_line(manifest, release))
     for problem in damaged:
         print(problem)
 
 
-def _version_line(manifest: ModelManifest, *, is_champion: bool) -> str:
+def _version_line(manifest: ModelManifest, release: ReleaseRecord | None) -> str:
     auc = manifest.metrics.get("roc_auc")
     figure = f"ROC AUC {auc.value:.4f} ({auc.low:.4f} to {auc.high:.4f})" if auc else "no ROC AUC"
     reasons = f": {'; '.join(manifest.gate.reasons)}" if manifest.gate.reasons else ""
-    mark = "  serves" if is_champion else ""
+    mark = ""
+    if release is not None and manifest.version in (release.champion, release.challenger):
+        mark = "  serves" if manifest.version == release.champion else f"  challenges at {release.share:.4g}"
     return (
         f"{manifest.version}  {manifest.created_at:%Y-%m-%d %H:%M} UTC  snapshot {manifest.snapshot}"
         f"  {manifest.spec.get('estimator', '')}  {figure}  {manifest.gate.verdict}{reasons}{mark}"
     )
 
 
-def _releases(settings: Settings, _: argparse.Namespace) -> None:
-    history = ReleaseLedger(Storage(settings.registry_root)).history()
+def _releases(settings: Settings, arguments: argparse.Namespace) -> None:
+    ledger = ReleaseLedger(Storage(settings.registry_root))
+    if arguments.at is not None:
+        print(_release_line(settings, ledger.served_at(release_time(arguments.at, settings.zone))))
+        return
+    history = ledger.history()
     if not history:
         print("Nothing has been released yet.")
     for record in history:
         print(_release_line(settings, record))
+
+
+def _challenge(settings: Settings, arguments: argparse.Namespace) -> None:
+    record = challenge(
+        settings, arguments.version, arguments.share, by=_who(arguments), reason=arguments.reason
+    )
+    print(_release_line(settings, record))
+
+
+def _abort(settings: Settings, arguments: argparse.Namespace) -> None:
+    newest = ReleaseLedger(Storage(settings.registry_root)).newest()
+    challenger = newest.challenger if newest else None
+    version = arguments.version or challenger
+    if version is None or version != challenger:
+        raise ChallengeRefused(f"abort: {version or 'nothing'}: does not challenge")
+    print(_release_line(settings, abort(settings, version, by=_who(arguments), reason=arguments.reason)))
 
 
 def _promote(settings: Settings, arguments: argparse.Namespace) -> None:
@@ -93,28 +132,12 @@ def _roll_back(settings: Settings, arguments: argparse.Namespace) -> None:
     print(_release_line(settings, record))
 
 
-def _served_at(settings: Settings, arguments: argparse.Namespace) -> None:
-    time = _time(settings, arguments.time)
-    record = served_at(ReleaseLedger(Storage(settings.registry_root)).history(), time)
-    if record is None:
-        print(f"No version served at {time.isoformat()}: nothing had been released yet.")
-    else:
-        print(_release_line(settings, record))
-
-
-def _time(settings: Settings, text: str) -> datetime:
-    try:
-        time = datetime.fromisoformat(text)
-    except ValueError:
-        raise ReleaseError(f"time: {text!r}: not an ISO 8601 date or time such as 2021-01-15T10:30") from None
-    return time if time.tzinfo else time.replace(tzinfo=settings.zone)
-
-
 def _release_line(settings: Settings, record: ReleaseRecord) -> str:
     at = record.at.astimezone(settings.zone)
+    challenger = f", {record.challenger} challenges at {record.share:.4g}" if record.challenger else ""
     return (
         f"release {record.number}  {at:%Y-%m-%d %H:%M:%S %Z}  {record.action}  {record.champion} serves"
-        f"  by {record.by}: {record.reason}"
+        f"{challenger}  by {record.by}: {record.reason}"
     )
 
 

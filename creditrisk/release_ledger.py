@@ -1,14 +1,15 @@
-"""The release records in the registry, and the two acts that write one: promote and roll back.
+"""The release records in the registry, and the acts that write one: challenge, abort, promote and roll back.
 
 ``releases/00000042.json``, …: created only if absent, never changed, the highest is the truth. Of two who
 write the same number, one wins and the other is told.
 """
 
 import re
+from bisect import bisect_right
 from datetime import UTC, datetime
 
 from creditrisk import release
-from creditrisk.errors import ObjectExists, ObjectMissing, ReleaseConflict, ReleaseError
+from creditrisk.errors import NothingServed, ObjectExists, ObjectMissing, ReleaseConflict, ReleaseError
 from creditrisk.registry import ModelRegistry
 from creditrisk.release import ReleaseRecord
 from creditrisk.settings import Settings
@@ -56,6 +57,22 @@ class ReleaseLedger:
         """All records, oldest first."""
         return [self.read(number) for number in self.numbers()]
 
+    def served_at(self, time: datetime) -> ReleaseRecord:
+        """The record in force at a moment. Reads few records, however many there are.
+
+        Raises:
+            NothingServed: nothing had been released by then.
+        """
+        numbers = self.numbers()
+        before = bisect_right(numbers, time, key=lambda number: self.read(number).at)
+        if not before:
+            raise NothingServed(
+                f"no version served at {time.isoformat()}: the first was released at {self.read(1).at.isoformat()}"
+                if numbers
+                else f"no version served at {time.isoformat()}: nothing has been released yet"
+            )
+        return self.read(numbers[before - 1])
+
     def append(self, record: ReleaseRecord) -> None:
         """Write the next record.
 
@@ -72,8 +89,43 @@ class ReleaseLedger:
             ) from None
 
 
+def challenge(settings: Settings, version: str, share: float, *, by: str, reason: str) -> ReleaseRecord:
+    """Let a version challenge the champion, at share 0, or grow its share; the record in force then.
+
+    Raises:
+        RegistryError: the version is missing, damaged, refused, or made for another contract or library.
+        NothingReleased: there is no champion to challenge.
+        ChallengeRefused: it is the champion, another version challenges, the challenge would start above share
+            0, or the share would shrink.
+        ReleaseConflict: somebody else wrote a record meanwhile.
+        ReleaseError: nobody, or no reason, is named.
+    """
+    ledger, registry = _opened(settings)
+    newest = ledger.newest()
+    record = release.challenge(newest, version, share, by=by, reason=reason, at=datetime.now(UTC))
+    registry.require_servable(version)
+    return _appended(ledger, newest, record)
+
+
+def abort(settings: Settings, version: str, *, by: str, reason: str) -> ReleaseRecord:
+    """End the challenge of a version, if it challenges still; the record in force then.
+
+    The champion serves already, so nothing is asked of its files.
+
+    Raises:
+        NothingReleased: there is no record.
+        ReleaseConflict: somebody else wrote a record meanwhile.
+        ReleaseError: nobody, or no reason, is named.
+    """
+    ledger, _ = _opened(settings)
+    newest = ledger.newest()
+    return _appended(
+        ledger, newest, release.abortion(newest, version, by=by, reason=reason, at=datetime.now(UTC))
+    )
+
+
 def promote(settings: Settings, version: str, *, by: str, reason: str) -> ReleaseRecord:
-    """Put a version into service; the record in force then. Promoting what serves already changes nothing.
+    """Put a version into service, alone; the record in force then. Promoting what serves alone changes nothing.
 
     Raises:
         RegistryError: the version is missing, damaged, refused, or made for another contract or library.
@@ -83,11 +135,28 @@ def promote(settings: Settings, version: str, *, by: str, reason: str) -> Releas
     ledger, registry = _opened(settings)
     newest = ledger.newest()
     record = release.promotion(newest, version, by=by, reason=reason, at=datetime.now(UTC))
-    return _appended(ledger, registry, newest, record)
+    registry.require_servable(version)
+    return _appended(ledger, newest, record)
+
+
+def complete(settings: Settings, version: str, *, by: str, reason: str) -> ReleaseRecord:
+    """Promote a version because it is the challenger; the record in force then. A second try finds it done.
+
+    Raises:
+        ChallengeRefused: it is not the challenger any more: somebody has ended its challenge.
+        RegistryError: the version is missing, damaged, refused, or made for another contract or library.
+        ReleaseConflict: somebody else wrote a record meanwhile.
+        ReleaseError: nobody, or no reason, is named.
+    """
+    ledger, registry = _opened(settings)
+    newest = ledger.newest()
+    record = release.completion(newest, version, by=by, reason=reason, at=datetime.now(UTC))
+    registry.require_servable(version)
+    return _appended(ledger, newest, record)
 
 
 def roll_back(settings: Settings, *, by: str, reason: str, to: str | None = None) -> ReleaseRecord:
-    """Put back the version that served before, or ``to``; the record in force then.
+    """Put back the version that served before, or ``to``, alone; the record in force then.
 
     Raises:
         NothingReleased, NothingToRollBackTo: there is nothing to go back to.
@@ -98,7 +167,8 @@ def roll_back(settings: Settings, *, by: str, reason: str, to: str | None = None
     ledger, registry = _opened(settings)
     history = ledger.history()
     record = release.rollback(history, by=by, reason=reason, at=datetime.now(UTC), to=to)
-    return _appended(ledger, registry, history[-1], record)
+    registry.require_servable(record.champion)
+    return _appended(ledger, history[-1], record)
 
 
 def _opened(settings: Settings) -> tuple[ReleaseLedger, ModelRegistry]:
@@ -106,10 +176,7 @@ def _opened(settings: Settings) -> tuple[ReleaseLedger, ModelRegistry]:
     return ReleaseLedger(storage), ModelRegistry(storage)
 
 
-def _appended(
-    ledger: ReleaseLedger, registry: ModelRegistry, newest: ReleaseRecord | None, record: ReleaseRecord
-) -> ReleaseRecord:
-    registry.require_servable(record.champion)
+def _appended(ledger: ReleaseLedger, newest: ReleaseRecord | None, record: ReleaseRecord) -> ReleaseRecord:
     if record != newest:
         ledger.append(record)
     return record

@@ -45,8 +45,28 @@ def test_promote_roll_back_and_who_served_when(registry: Storage, capsys: pytest
     assert f"release 1  {first:%Y-%m-%d %H:%M:%S} UTC  promote  {A} serves" in said(
         capsys, "served-at", first.isoformat()
     )
-    assert "No version served at 2000-01-01T00:00:00+00:00" in said(capsys, "served-at", "2000-01-01")
-    assert said(capsys, "served-at", "2999-01-01").startswith("release 4  ")
+    assert said(capsys, "releases", "--at", "2999-01-01").startswith("release 4  ")
+    assert said(capsys, "releases", "--at", "2000-01-01", code=1) == (
+        "creditrisk: no version served at 2000-01-01T00:00:00+00:00:"
+        f" the first was released at {first.isoformat()}\n"
+    )
+
+
+def test_a_challenge_from_its_start_to_its_end(registry: Storage, capsys: pytest.CaptureFixture[str]) -> None:
+    for version in (A, B):
+        plant(registry, version)
+    why = ("--by", "ada", "--reason", "to see")
+    assert "abort: nothing: does not challenge" in said(capsys, "abort", *why, code=1)
+    said(capsys, "promote", A, *why)
+    assert f"challenge  {A} serves, {B} challenges at 0  by ada: to see" in said(capsys, "challenge", B, *why)
+    assert f"grow  {A} serves, {B} challenges at 0.05" in said(
+        capsys, "challenge", B, "--share", "0.05", *why
+    )
+    assert said(capsys, "versions").splitlines()[1].endswith("accepted  challenges at 0.05")
+    assert "a share only grows" in said(capsys, "challenge", B, "--share", "0.03", *why, code=1)
+    assert f"abort: {A}: does not challenge" in said(capsys, "abort", A, *why, code=1)
+    assert f"abort  {A} serves  by ada: to see" in said(capsys, "abort", *why)
+    assert [record.share for record in ReleaseLedger(registry).history()] == [0.0, 0.0, 0.05, 0.0]
 
 
 def test_the_machines_user_is_the_default(registry: Storage, capsys: pytest.CaptureFixture[str]) -> None:
@@ -86,5 +106,6 @@ def test_errors_are_one_line(registry: Storage, capsys: pytest.CaptureFixture[st
         "creditrisk: roll back: nothing has been released yet\n"
     )
     assert "time: 'noon'" in said(capsys, "served-at", "noon", code=1)
+    assert "nothing has been released yet" in said(capsys, "releases", "--at", "2021-01-01", code=1)
     assert "reason: empty" in said(capsys, "promote", A, "--reason", " ", code=1)
     assert said(capsys, "releases") == "Nothing has been released yet.\n"

@@ -3,16 +3,18 @@
 import multiprocessing
 from collections import Counter
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from creditrisk.errors import (
+    ChallengeRefused,
     ContractMismatch,
     CreditRiskError,
     LibraryMismatch,
     NothingReleased,
+    NothingServed,
     ReleaseConflict,
     ReleaseError,
     VersionDamaged,
@@ -21,7 +23,7 @@ from creditrisk.errors import (
 )
 from creditrisk.registry import MODEL_FILE, version_folder
 from creditrisk.release import ReleaseAction, ReleaseRecord
-from creditrisk.release_ledger import ReleaseLedger, promote, roll_back
+from creditrisk.release_ledger import ReleaseLedger, abort, challenge, complete, promote, roll_back
 from creditrisk.settings import Settings, load_settings
 from creditrisk.storage import Storage
 from tests.planted_versions import REFUSED, plant
@@ -188,6 +190,108 @@ def test_a_version_that_was_damaged_since_is_not_rolled_back_to(
 def test_rolling_back_before_any_release_is_told(settings: Settings) -> None:
     with pytest.raises(NothingReleased):
         roll_back(settings, by="eve", reason="too many declined")
+
+
+def test_who_served_when(ledger: ReleaseLedger, monkeypatch: pytest.MonkeyPatch) -> None:
+    start = datetime(2021, 1, 1, tzinfo=UTC)
+    with pytest.raises(NothingServed, match=r"2021-01-01T00:00:00\+00:00: nothing has been released yet"):
+        ledger.served_at(start)
+    hours = [0, 1, 1, *range(2, 30)]  # two clocks that differ can give two records one time
+    for number, hour in enumerate(hours, start=1):
+        ledger.append(record(number).model_copy(update={"at": start + timedelta(hours=hour)}))
+    reads: list[int] = []
+    read = ReleaseLedger.read
+
+    def counted(ledger: ReleaseLedger, number: int) -> ReleaseRecord:
+        reads.append(number)
+        return read(ledger, number)
+
+    monkeypatch.setattr(ReleaseLedger, "read", counted)
+    served = [
+        ledger.served_at(start + timedelta(hours=hour)).number for hour in (0, 0.5, 1, 1.5, 2, 28.9, 29, 999)
+    ]
+    assert served == [1, 1, 3, 3, 4, 30, 31, 31]
+    assert len(reads) <= 8 * 7
+    with pytest.raises(NothingServed, match=r"the first was released at 2021-01-01T00:00:00\+00:00"):
+        ledger.served_at(start - timedelta(seconds=1))
+
+
+class TestChallenge:
+    @pytest.fixture(autouse=True)
+    def _champion(self, settings: Settings, registry: Storage) -> None:
+        for version in (A, B):
+            plant(registry, version)
+        promote(settings, A, by="ada", reason="first")
+
+    def test_from_shadow_to_champion(self, settings: Settings, ledger: ReleaseLedger) -> None:
+        for share in (0.0, 0.05, 0.05, 0.5):
+            assert challenge(settings, B, share, by="judge", reason="fine so far").share == share
+        last = complete(settings, B, by="judge", reason="approved")
+        assert complete(settings, B, by="judge", reason="approved") == last
+        assert [(str(record.action), record.champion, record.share) for record in ledger.history()] == [
+            ("promote", A, 0.0),
+            ("challenge", A, 0.0),
+            ("grow", A, 0.05),
+            ("grow", A, 0.5),
+            ("promote", B, 0.0),
+        ]
+
+    def test_a_step_that_comes_after_an_abort_changes_nothing(
+        self, settings: Settings, ledger: ReleaseLedger
+    ) -> None:
+        challenge(settings, B, 0.0, by="judge", reason="to see")
+        aborted = abort(settings, B, by="eve", reason="no")
+        assert abort(settings, B, by="judge", reason="no too") == aborted
+        with pytest.raises(ChallengeRefused, match="starts at share 0"):
+            challenge(settings, B, 0.05, by="judge", reason="fine so far")
+        with pytest.raises(ChallengeRefused, match="is not the challenger"):
+            complete(settings, B, by="judge", reason="approved")
+        assert ledger.newest() == aborted
+
+    @pytest.mark.parametrize("flaw", ["missing", "refused", "damaged", "contract", "library"])
+    def test_an_unfit_version_does_not_challenge(
+        self, settings: Settings, registry: Storage, ledger: ReleaseLedger, flaw: str
+    ) -> None:
+        plant_flawed(registry, C, flaw)
+        with pytest.raises(CreditRiskError, match=f"version {C}: "):
+            challenge(settings, C, 0.0, by="ada", reason="to see")
+        assert len(ledger.history()) == 1
+
+    def test_one_damaged_meanwhile_neither_grows_nor_is_promoted(
+        self, settings: Settings, registry: Storage, ledger: ReleaseLedger
+    ) -> None:
+        challenge(settings, B, 0.0, by="ada", reason="to see")
+        damage(registry, B)
+        with pytest.raises(VersionDamaged):
+            challenge(settings, B, 0.05, by="ada", reason="to see")
+        with pytest.raises(VersionDamaged):
+            complete(settings, B, by="ada", reason="to see")
+        assert len(ledger.history()) == 2
+
+    def test_an_abort_asks_nothing_of_damaged_files(
+        self, settings: Settings, registry: Storage, ledger: ReleaseLedger
+    ) -> None:
+        challenge(settings, B, 0.0, by="ada", reason="to see")
+        for version in (A, B):
+            damage(registry, version)
+        assert abort(settings, B, by="eve", reason="damaged") == ledger.newest()
+        assert (ledger.history()[-1].champion, ledger.history()[-1].challenger) == (A, None)
+
+    def test_of_a_step_and_an_abort_at_once_one_is_told(
+        self, settings: Settings, ledger: ReleaseLedger, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        challenge(settings, B, 0.0, by="judge", reason="to see")
+        append = ReleaseLedger.append
+
+        def append_after_an_abort(ledger: ReleaseLedger, theirs: ReleaseRecord) -> None:
+            monkeypatch.setattr(ReleaseLedger, "append", append)
+            abort(settings, B, by="eve", reason="no")
+            append(ledger, theirs)
+
+        monkeypatch.setattr(ReleaseLedger, "append", append_after_an_abort)
+        with pytest.raises(ReleaseConflict, match=rf"release 3: eve was faster \(abort {A}: no\)"):
+            challenge(settings, B, 0.05, by="judge", reason="fine so far")
+        assert [record.challenger for record in ledger.history()] == [None, B, None]
 
 
 def plant_flawed(registry: Storage, version: str, flaw: str) -> None:
