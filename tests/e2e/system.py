@@ -5,7 +5,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import date
@@ -111,17 +111,84 @@ class System:
         raise AssertionError(f"{version} is not served within 10 s: {answer.text}")
 
 
+def wait_until(condition: Callable[[], bool], what: str, seconds: float = 300) -> None:
+    """Return once a condition holds, looked at fifty times a second; fail where it never does."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, f"not in {seconds:.0f} s: {what}"
+        time.sleep(0.02)
+
+
 def spark_processes(system: System) -> list[psutil.Process]:
-    """Spark's processes, JVM and Python driver, of this system."""
+    """The processes of this system's feature job: spark-submit's shell and launcher, then the JVM and its Python driver."""
     found = []
     for process in psutil.process_iter():
         try:
-            words = " ".join(process.cmdline())
-            if "build_features.py" in words and str(system.var_dir) in words:
+            # The folder stands in no command line as it is: in the driver's its spaces are %20.
+            if any(
+                word.endswith("build_features.py") for word in process.cmdline()
+            ) and process.environ().get("CREDITRISK_VAR_DIR") == str(system.var_dir):
                 found.append(process)
         except (psutil.NoSuchProcess, psutil.AccessDenied):
             continue
     return found
+
+
+def freeze_build(system: System, as_of: date) -> None:
+    """Stop the JVM of a date's build as soon as it writes: however fast the machine, it is in the middle of its work."""
+    staging = system.var_dir / "lake" / system.settings.market / "staging"
+
+    def is_writing() -> bool:
+        return any(staging.glob(f"{as_of}-*"))
+
+    wait_until(is_writing, f"the build of {as_of} is writing")
+    jvm, driver = sorted(spark_processes(system), key=psutil.Process.create_time)
+    jvm.suspend()
+    assert (jvm.name(), driver.ppid()) == ("java", jvm.pid)
+    assert is_writing()
+
+
+@contextmanager
+def held_table(system: System, name: str) -> Iterator[Callable[[], bool]]:
+    """Lock a table of the store, so that whoever publishes or judges waits for it in the middle of its work.
+
+    Yields what tells whether somebody waits.
+    """
+    settings = system.settings
+    assert settings.publisher_database_url is not None
+    url = settings.publisher_database_url.get_secret_value()
+    with closing(psycopg2.connect(url)) as holder, closing(psycopg2.connect(url)) as watcher:
+        watcher.autocommit = True
+        with holder.cursor() as cursor:
+            cursor.execute(f"LOCK TABLE {settings.database_schema}.{name} IN ACCESS EXCLUSIVE MODE")
+
+        def somebody_waits() -> bool:
+            with watcher.cursor() as cursor:
+                cursor.execute(
+                    "SELECT count(*) FROM pg_stat_activity "
+                    "WHERE application_name = 'creditrisk publisher' AND wait_event_type = 'Lock'"
+                )
+                found: tuple[int] = cursor.fetchone()  # type: ignore[assignment]
+            return found[0] > 0
+
+        yield somebody_waits
+
+
+def kill_task(client: AirflowClient, dag_id: str, run_id: str, task_id: str) -> None:
+    """Kill the process that runs a task, and return once Airflow knows."""
+    psutil.Process(client.tasks(dag_id, run_id)[task_id]["pid"]).kill()
+    wait_until(
+        lambda: client.tasks(dag_id, run_id)[task_id]["state"] != "running", f"{task_id} is known to be gone"
+    )
+
+
+def clear(client: AirflowClient, dag_id: str, run_id: str, *task_ids: str) -> None:
+    """Have tasks of a run done again at once, as an operator does; all of them where none is named."""
+    form = {"dry_run": False, "dag_run_id": run_id, "only_failed": False}
+    if task_ids:
+        form["task_ids"] = task_ids
+    answer = client.request("POST", f"/dags/{dag_id}/clearTaskInstances", json=form)
+    assert answer.is_success, answer.text
 
 
 def processes_of(var_dir: Path) -> list[str]:
