@@ -6,7 +6,6 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-import httpx
 from playwright.sync_api import Page, sync_playwright
 
 from creditrisk.settings import Settings, load_settings
@@ -42,7 +41,6 @@ def take(settings: Settings, folder: Path) -> list[Path]:
         "refresh_features.png": f"{ui}/dags/refresh_features",
         "train_model.png": f"{ui}/dags/train_model",
         "promote_model.png": f"{ui}/dags/promote_model",
-        "mlflow_run.png": _newest_mlflow_run(settings),
     }
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=browser_path, args=_FLAGS)
@@ -54,18 +52,6 @@ def take(settings: Settings, folder: Path) -> list[Path]:
             page.screenshot(path=folder / name)
         browser.close()
     return [folder / name for name in pictures]
-
-
-def _newest_mlflow_run(settings: Settings) -> str:
-    """The page of the newest training run."""
-    base = f"http://{settings.bind_host}:{settings.mlflow_port}"
-    api = f"{base}/api/2.0/mlflow"
-    name = {"experiment_name": f"creditrisk_{settings.market}"}
-    experiment = httpx.get(f"{api}/experiments/get-by-name", params=name).json()["experiment"][
-        "experiment_id"
-    ]
-    found = httpx.post(f"{api}/runs/search", json={"experiment_ids": [experiment], "max_results": 1}).json()
-    return f"{base}/#/experiments/{experiment}/runs/{found['runs'][0]['info']['run_id']}"
 
 
 def _log_in(page: Page, settings: Settings) -> None:
