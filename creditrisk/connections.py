@@ -38,9 +38,21 @@ class Connections:
             OSError: there is no connection to be had.
         """
         connection = await self._taken(deadline)
+        return await self._answered(connection, connection.fetchrow, statement, arguments, deadline)
+
+    async def fetch_rows(self, statement: str, *arguments: object, deadline: float) -> list[Any]:
+        """All rows of a statement's result; otherwise as :meth:`fetch_row`."""
+        connection = await self._taken(deadline)
+        rows: list[Any] = await self._answered(connection, connection.fetch, statement, arguments, deadline)
+        return rows
+
+    async def _answered(
+        self, connection: Any, ask: Any, statement: str, arguments: tuple[object, ...], deadline: float
+    ) -> Any:
+        """What a connection that was taken answers; its slot is free again."""
         try:
             left = max(deadline - asyncio.get_running_loop().time(), 0.001)
-            row = await connection.fetchrow(statement, *arguments, timeout=left)
+            answer = await ask(statement, *arguments, timeout=left)
         except asyncpg.PostgresError:
             self._idle.append(connection)  # the server answered: the connection works
             raise
@@ -50,7 +62,7 @@ class Connections:
             raise
         else:
             self._idle.append(connection)
-            return row
+            return answer
         finally:
             self._slots.release()
 

@@ -19,6 +19,7 @@ CreditRiskError
 │   ├── NothingPublished         no snapshot has been published yet
 │   ├── CustomerUnknown          the published snapshot has no such customer
 │   └── OlderThanServed          a snapshot older than the one being served
+├── QuestionRefused              a rule forbids the question, or forbids it of this customer
 ├── DecisionLogError
 │   ├── DecisionLogUnwritable    a decision's record cannot be written, so it must not be answered
 │   ├── DecisionUnknown          no decision of that id is in the log
@@ -120,6 +121,15 @@ class CustomerUnknown(StoreError):
 
 class OlderThanServed(StoreError):
     """The snapshot is older than the one being served."""
+
+
+class QuestionRefused(CreditRiskError):
+    """A rule forbids the question, or forbids it of this customer."""
+
+    def __init__(self, *problems: tuple[str, object, str]) -> None:
+        """Each problem names the field, its value and the rule."""
+        self.problems = problems
+        super().__init__("; ".join(f"{field}: {rule}" for field, _, rule in problems))
 
 
 class DecisionLogError(CreditRiskError):

@@ -68,3 +68,16 @@ def features_of_application(history: CustomerHistory, as_of: date) -> FeatureRow
         mean_amount(amount, count),
         history.flag_own_car,
     )
+
+
+def features_of_first_application(
+    birthday: date, job_start_date: date | None, flag_own_car: int, as_of: date
+) -> FeatureRow:
+    """Features of the first loan that a customer ever applies for, on ``as_of``: none before it, no mean."""
+    return (
+        full_years(birthday, as_of),
+        years_on_the_job(job_start_date, as_of),
+        0,
+        mean_amount(0, 0),
+        flag_own_car,
+    )

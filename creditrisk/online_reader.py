@@ -1,4 +1,4 @@
-"""What the service reads of the online store: the published features of a customer, by primary key.
+"""What the service reads of the online store: the published features of customers, by primary key.
 
 The pointer to the published snapshot is read at most once a second. Where its table has been dropped since,
 the pointer is read again and the question asked once more.
@@ -8,7 +8,7 @@ import asyncio
 import logging
 import re
 import time
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import date
 from typing import Any, NamedTuple
 
@@ -16,8 +16,9 @@ import asyncpg
 
 from creditrisk.connections import Connections
 from creditrisk.contract import CUSTOMER_COLUMNS, FEATURE_NAMES
-from creditrisk.errors import CustomerUnknown, NothingPublished, StoreUnavailable
+from creditrisk.errors import CustomerUnknown, NothingPublished, SnapshotMissing, StoreUnavailable
 from creditrisk.features import CustomerHistory, FeatureRow
+from creditrisk.snapshots import SnapshotId
 
 logger = logging.getLogger(__name__)
 
@@ -50,10 +51,29 @@ class PublishedCustomer(NamedTuple):
     history: CustomerHistory
 
 
+class PublishedFeaturesOfMany(NamedTuple):
+    """Several customers' published features; those whom the snapshot does not know are not in it."""
+
+    snapshot: str
+    features: dict[int, FeatureRow]
+
+
+class PublishedHistories(NamedTuple):
+    """What questions about new loans need of several customers; the unknown are not in it."""
+
+    snapshot: str
+    as_of: date
+    """The snapshot's date."""
+    histories: dict[int, CustomerHistory]
+
+
 class _Pointer(NamedTuple):
     snapshot: str
+    as_of: date
     features_statement: str
     customer_statement: str
+    features_of_many_statement: str
+    histories_statement: str
     good_until: float
 
 
@@ -100,6 +120,17 @@ class OnlineReader:
             history=_history(row),
         )
 
+    async def features_of_many(self, customers: Sequence[int]) -> PublishedFeaturesOfMany:
+        """Published features of several customers, by one statement; raises what :meth:`snapshot` raises."""
+        pointer, rows = await self._asked(self._fetch_rows, "features_of_many_statement", customers)
+        return PublishedFeaturesOfMany(pointer.snapshot, {row[0]: tuple(row)[1:] for row in rows})
+
+    async def histories(self, customers: Sequence[int]) -> PublishedHistories:
+        """Histories of several customers, by one statement; raises what :meth:`snapshot` raises."""
+        pointer, rows = await self._asked(self._fetch_rows, "histories_statement", customers)
+        histories = {row["id"]: _history(row) for row in rows}
+        return PublishedHistories(pointer.snapshot, pointer.as_of, histories)
+
     async def snapshot(self) -> str:
         """The id of the published snapshot, asked for now.
 
@@ -118,21 +149,27 @@ class OnlineReader:
             self._connections.drop_idle()
 
     async def _looked_up(self, statement: str, customer: int) -> tuple[_Pointer, Any]:
+        pointer, row = await self._asked(self._fetch_row, statement, customer)
+        if row is None:
+            raise CustomerUnknown(f"customer {customer}: not in the published snapshot {pointer.snapshot}")
+        return pointer, row
+
+    async def _asked(
+        self, fetch: Callable[..., Awaitable[Any]], statement: str, argument: object
+    ) -> tuple[_Pointer, Any]:
+        """What a statement of the pointer's gives, and the pointer that it is of."""
         deadline = self._deadline()
         try:
             pointer = self._pointer
             if pointer is None or pointer.good_until < time.monotonic():
                 pointer = await self._read_pointer(deadline)
             try:
-                row = await self._fetch_row(getattr(pointer, statement), customer, deadline=deadline)
+                return pointer, await fetch(getattr(pointer, statement), argument, deadline=deadline)
             except asyncpg.UndefinedTableError:
                 pointer = await self._read_pointer(deadline)
-                row = await self._fetch_row(getattr(pointer, statement), customer, deadline=deadline)
+                return pointer, await fetch(getattr(pointer, statement), argument, deadline=deadline)
         except _FAILURES as error:
             raise self._unavailable(error) from error
-        if row is None:
-            raise CustomerUnknown(f"customer {customer}: not in the published snapshot {pointer.snapshot}")
-        return pointer, row
 
     async def _read_pointer(self, deadline: float) -> _Pointer:
         read_at = time.monotonic()
@@ -146,19 +183,32 @@ class OnlineReader:
             raise StoreUnavailable(
                 f"current_snapshot.table_name: {row['table_name']!r} is not a feature table"
             )
+        try:
+            as_of = SnapshotId.parse(row["snapshot"]).as_of
+        except SnapshotMissing as error:
+            raise StoreUnavailable(f"current_snapshot.snapshot: {error}") from None
         source = (self._schema, row["table_name"])
         self._pointer = _Pointer(
-            row["snapshot"],
-            _select(FEATURE_NAMES, source) + " WHERE id = $1",
-            _select(CUSTOMER_COLUMNS, source) + " WHERE id = $1",
-            read_at + POINTER_AGE_SECONDS,
+            snapshot=row["snapshot"],
+            as_of=as_of,
+            features_statement=_select(FEATURE_NAMES, source) + " WHERE id = $1",
+            customer_statement=_select(CUSTOMER_COLUMNS, source) + " WHERE id = $1",
+            features_of_many_statement=_select(("id", *FEATURE_NAMES), source) + " WHERE id = ANY($1)",
+            histories_statement=_select(CUSTOMER_COLUMNS, source) + " WHERE id = ANY($1)",
+            good_until=read_at + POINTER_AGE_SECONDS,
         )
         return self._pointer
 
     def _fetch_row(self, statement: str, *arguments: object, deadline: float) -> Awaitable[Any]:
+        return self._opened().fetch_row(statement, *arguments, deadline=deadline)
+
+    def _fetch_rows(self, statement: str, *arguments: object, deadline: float) -> Awaitable[Any]:
+        return self._opened().fetch_rows(statement, *arguments, deadline=deadline)
+
+    def _opened(self) -> Connections:
         if self._connections is None:
             raise StoreUnavailable("service_database_url: CREDITRISK_SERVICE_DATABASE_URL is not set")
-        return self._connections.fetch_row(statement, *arguments, deadline=deadline)
+        return self._connections
 
     def _deadline(self) -> float:
         return asyncio.get_running_loop().time() + self._timeout_seconds

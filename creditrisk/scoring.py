@@ -82,8 +82,11 @@ class FlatModel:
         total = float(self.value[places].cumsum()[-1])
         return float(self.logistic(-(self.slope * (total / self.divisor) + self.intercept)))
 
-    def probabilities(self, rows: npt.ArrayLike) -> FloatArray:
-        """Calibrated probabilities of class 1, shape (n,), of rows of shape (n, 5), NaN where missing."""
+    def probabilities(self, rows: npt.ArrayLike | Sequence[Sequence[float | None]]) -> FloatArray:
+        """Calibrated probabilities of class 1, shape (n,), of rows of shape (n, 5), None or NaN where missing.
+
+        Each is what :meth:`probability` says of its row alone, to the last bit.
+        """
         features = np.asarray(rows, dtype=np.float64)
         if features.ndim != 2 or features.shape[1] != len(FEATURE_NAMES):
             raise ValueError(f"rows: shape {features.shape} is not (n, {len(FEATURE_NAMES)})")
