@@ -2,10 +2,12 @@
 
 import json
 import re
+from contextlib import suppress
 from datetime import date, datetime
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, Strict, WithJsonSchema, create_model
+from pydantic_core import PydanticCustomError
 
 from creditrisk.contract import FEATURES, Feature
 from serving.refusals import FieldRepeated
@@ -35,25 +37,27 @@ CustomerIdOrText = Annotated[
 ]
 
 
-class _Sent(BaseModel):
+_DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+
+
+def _day_of(text: object) -> date:
+    """A day; pydantic alone also takes a number of seconds, written as text."""
+    if isinstance(text, str) and _DAY.fullmatch(text):
+        with suppress(ValueError):
+            return date.fromisoformat(text)
+    raise PydanticCustomError("day", "Input should be a day that exists in the form YYYY-MM-DD")
+
+
+Day = Annotated[date, BeforeValidator(_day_of, json_schema_input_type=str)]
+
+
+class SentBody(BaseModel):
     """Strict: a field that is not known is an error, and so is a number sent as text."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
 
-class Question(_Sent):
-    """A request for a decision."""
-
-    id: CustomerId
-
-
-class FirstClientsQuestion(_Sent):
-    """A request for a decision as the first clients send it."""
-
-    id: CustomerIdOrText
-
-
-Sent = TypeVar("Sent", bound=_Sent)
+Sent = TypeVar("Sent", bound=SentBody)
 
 
 def parsed(kind: type[Sent], body: bytes) -> Sent:
@@ -79,7 +83,9 @@ def _each_once(fields: list[tuple[str, Any]]) -> None:
 _FIELDS = json.JSONDecoder(object_pairs_hook=_each_once)
 
 
-class _Answered(BaseModel):
+class AnswerBody(BaseModel):
+    """Part of an answer."""
+
     model_config = ConfigDict(frozen=True)
 
 
@@ -93,26 +99,13 @@ if TYPE_CHECKING:
 else:
     Features = create_model(
         "Features",
-        __base__=_Answered,
+        __base__=AnswerBody,
         __doc__="The model's inputs, in its order.",
         **{feature.name: _field(feature) for feature in FEATURES},
     )
 
 
-class Decision(_Answered):
-    """The decision on a customer, and all that it rests on."""
-
-    decision_id: str = Field(examples=["019c0b5e-7e64-7cc1-9c4b-1d2a3b4c5d6e"])
-    id: CustomerId
-    decision: Literal[0, 1] = Field(description="1: predicted to be late, which is declined", examples=[0])
-    probability: float = Field(ge=0, le=1, description="of being late", examples=[0.0123])
-    threshold: float = Field(description="a probability from here up is declined", examples=[0.0301])
-    features: Features
-    snapshot: str = Field(examples=["2020-12-31-ab12cd34ef56"])
-    model_version: str = Field(examples=["2020-12-31-0123456789"])
-
-
-class CustomerFeatures(_Answered):
+class CustomerFeatures(AnswerBody):
     """What is published of a customer."""
 
     id: CustomerId
@@ -122,7 +115,7 @@ class CustomerFeatures(_Answered):
     features: Features
 
 
-class ServedVersion(_Answered):
+class ServedVersion(AnswerBody):
     """What serves, since when, and by which code."""
 
     version: str = Field(examples=["2020-12-31-0123456789"])
@@ -138,13 +131,13 @@ class ServedVersion(_Answered):
     problem: str | None = Field(description="why a newer version is not served")
 
 
-class Alive(_Answered):
+class Alive(AnswerBody):
     """The process answers."""
 
     status: Literal["live"] = "live"
 
 
-class PartHealth(_Answered):
+class PartHealth(AnswerBody):
     """One thing that an answer needs."""
 
     ok: bool
@@ -152,7 +145,7 @@ class PartHealth(_Answered):
     problem: str | None
 
 
-class Readiness(_Answered):
+class Readiness(AnswerBody):
     """Whether decisions can be given; ``missing`` names what keeps them from it."""
 
     status: Literal["ready", "not ready"]
@@ -161,7 +154,7 @@ class Readiness(_Answered):
     store: PartHealth
 
 
-class Problem(_Answered):
+class Problem(AnswerBody):
     """What is wrong with one field of a request."""
 
     field: str = Field(examples=["id"])
@@ -169,7 +162,7 @@ class Problem(_Answered):
     rule: str = Field(examples=["Input should be a valid integer"])
 
 
-class Refusal(_Answered):
+class Refusal(AnswerBody):
     """Every error looks like this."""
 
     error: str = Field(description="a word for programs", examples=["customer_unknown"])

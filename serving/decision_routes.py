@@ -2,51 +2,85 @@
 
 from fastapi import APIRouter, Request, Response
 
+from creditrisk.api_keys import Scope
 from creditrisk.contract import FEATURE_NAMES
-from serving.bodies import CustomerFeatures, CustomerIdOrText, Decision, FirstClientsQuestion, Question
-from serving.http import DirectRoute, answer, documented, read
+from creditrisk.decisions import DecisionRecord
+from serving.bodies import CustomerFeatures, CustomerIdOrText
+from serving.decision_bodies import (
+    BATCH_QUESTIONS,
+    QUESTIONS,
+    BatchQuestion,
+    Decision,
+    Decisions,
+    FirstClientsQuestion,
+    Question,
+)
+from serving.http import DirectRoute, GuardedRoute, answer, documented, key_name, read
 from serving.predictor import Predictor
+from serving.questions import Asked
+from serving.refusals import refused_id
 
 
-def decision_routes(predictor: Predictor, body_limit: int) -> APIRouter:
+def decision_routes(predictor: Predictor, body_limit: int, batch_body_limit: int) -> APIRouter:
     """What clients ask.
 
     Args:
         predictor: decides.
         body_limit: the most bytes a request's body may have.
+        batch_body_limit: the same of a batch's.
     """
-    routes = APIRouter(tags=["decisions"])
+    routes = APIRouter(tags=["decisions"], route_class=GuardedRoute)
 
     asked = APIRouter(route_class=DirectRoute)
 
-    @asked.post("/predict", **documented(Decision, 404, 408, 413, 422, 503, sent=Question))
+    @asked.post(
+        "/predict",
+        **documented(
+            Decision, 404, 408, 413, 422, 503, scope=Scope.PREDICT, sent=Question, examples=QUESTIONS
+        ),
+    )
     async def predict(request: Request) -> Response:
-        """The decision on a customer's newest loan, and all that it rests on."""
+        """The decision on a customer's newest loan or on the one being applied for, and all that it rests on."""
         question = await read(request, Question, body_limit)
-        decided = await predictor.decide(question.id)
+        decided = await predictor.decide(
+            question.asked(), explain=question.explain, key_name=key_name(request)
+        )
+        return answer(_decision(decided))
+
+    @asked.post(
+        "/predict/batch",
+        **documented(
+            Decisions, 408, 413, 422, 503, scope=Scope.PREDICT, sent=BatchQuestion, examples=BATCH_QUESTIONS
+        ),
+    )
+    async def predict_batch(request: Request) -> Response:
+        """The decisions on up to 1,000 customers, in the order of their ids; an error in place of one."""
+        question = await read(request, BatchQuestion, batch_body_limit)
+        question.refuse_day_of_newest()
+        decided = await predictor.decide_many(
+            question.ids, question.loan, question.as_of, key_name=key_name(request)
+        )
         return answer(
             {
-                "decision_id": decided.decision_id,
-                "id": decided.customer,
-                "decision": decided.decision,
-                "probability": decided.probability,
-                "threshold": decided.threshold,
-                "features": dict(zip(FEATURE_NAMES, decided.features, strict=True)),
-                "snapshot": decided.snapshot,
-                "model_version": decided.model_version,
+                "decisions": [
+                    _decision(one) if isinstance(one, DecisionRecord) else refused_id(customer, one)
+                    for customer, one in zip(question.ids, decided, strict=True)
+                ]
             }
         )
 
-    @asked.post("/", **documented(int, 404, 408, 413, 422, 503, sent=FirstClientsQuestion))
+    @asked.post(
+        "/", **documented(int, 404, 408, 413, 422, 503, scope=Scope.PREDICT, sent=FirstClientsQuestion)
+    )
     async def predict_for_first_clients(request: Request) -> Response:
         """The decision alone, `0` or `1`: the call that the first clients were written for."""
         question = await read(request, FirstClientsQuestion, body_limit)
-        decided = await predictor.decide(question.id)
+        decided = await predictor.decide(Asked(question.id), key_name=key_name(request))
         return answer(decided.decision)
 
     routes.include_router(asked)
 
-    @routes.get("/features/{customer}", **documented(CustomerFeatures, 404, 422, 503))
+    @routes.get("/features/{customer}", **documented(CustomerFeatures, 404, 422, 503, scope=Scope.READ))
     async def features(customer: CustomerIdOrText) -> Response:
         """The published features of a customer."""
         found = await predictor.reader.customer(customer)
@@ -61,3 +95,21 @@ def decision_routes(predictor: Predictor, body_limit: int) -> APIRouter:
         )
 
     return routes
+
+
+def _decision(decided: DecisionRecord) -> dict[str, object]:
+    """A decision as it is answered."""
+    return {
+        "decision_id": decided.decision_id,
+        "id": decided.customer,
+        "customer": "known" if decided.given is None else "new",
+        "loan": decided.loan,
+        "as_of": decided.as_of,
+        "decision": decided.decision,
+        "probability": decided.probability,
+        "threshold": decided.threshold,
+        "features": dict(zip(FEATURE_NAMES, decided.features, strict=True)),
+        "reasons": decided.reasons,
+        "snapshot": decided.snapshot,
+        "model_version": decided.model_version,
+    }

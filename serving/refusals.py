@@ -14,8 +14,11 @@ from starlette.exceptions import HTTPException
 from creditrisk.errors import (
     CreditRiskError,
     CustomerUnknown,
+    DecisionLogUnwritable,
+    DecisionUnknown,
     NothingPublished,
     NothingReleased,
+    QuestionRefused,
     StoreUnavailable,
     VersionUnservable,
 )
@@ -29,12 +32,17 @@ LONGEST_VALUE = 100
 MOST_PROBLEMS = 20
 """Problems of one request that are named: its sender decides how many it has."""
 
+CUSTOMER_UNKNOWN, INVALID_REQUEST = "customer_unknown", "invalid_request"
+"""Words for programs, of what may be wrong with one customer of a batch."""
+
 _KNOWN: tuple[tuple[type[CreditRiskError], int, str], ...] = (
-    (CustomerUnknown, 404, "customer_unknown"),
+    (CustomerUnknown, 404, CUSTOMER_UNKNOWN),
     (StoreUnavailable, 503, "store_unavailable"),
     (NothingPublished, 503, "nothing_published"),
     (NothingReleased, 503, "nothing_released"),
     (VersionUnservable, 503, "model_unavailable"),
+    (DecisionLogUnwritable, 503, "decision_log_unwritable"),
+    (DecisionUnknown, 404, "decision_unknown"),
 )
 
 
@@ -52,6 +60,28 @@ class BodyIncomplete(Exception):
         super().__init__(f"body: did not arrive whole within {seconds:g} s")
 
 
+class KeyRefused(Exception):
+    """The request has no good API key. Which of the two it is, nobody is told."""
+
+    def __init__(self) -> None:
+        super().__init__("X-API-Key: missing or not good: python -m creditrisk keys makes one")
+
+
+class ScopeMissing(Exception):
+    """The request's API key does not allow what it asks."""
+
+    def __init__(self, scope: str) -> None:
+        super().__init__(f"X-API-Key: this needs a key of scope {scope}")
+
+
+class TooManyRequests(Exception):
+    """The request's API key has asked too often; ``seconds`` says when it may again."""
+
+    def __init__(self, per_second: float, seconds: int) -> None:
+        self.seconds = seconds
+        super().__init__(f"X-API-Key: more than {per_second:g} requests a second: ask again in {seconds} s")
+
+
 class FieldRepeated(Exception):
     """A field of the request's body is there more than once."""
 
@@ -64,10 +94,14 @@ def answer_errors(app: FastAPI) -> None:
     """Give every error of an app its answer."""
     for error, status, word in _KNOWN:
         app.add_exception_handler(error, _answer_of(status, word))
+    app.add_exception_handler(KeyRefused, _answer_of(401, "key_refused", {"WWW-Authenticate": "ApiKey"}))
+    app.add_exception_handler(ScopeMissing, _answer_of(403, "scope_missing"))
+    app.add_exception_handler(TooManyRequests, _too_many)
     app.add_exception_handler(BodyTooLarge, _answer_of(413, "body_too_large"))
     # The rest of the body may still come, and must not be read as the next request.
     app.add_exception_handler(BodyIncomplete, _answer_of(408, "body_incomplete", {"Connection": "close"}))
     app.add_exception_handler(FieldRepeated, _repeated)
+    app.add_exception_handler(QuestionRefused, _question_refused)
     app.add_exception_handler(ValidationError, _invalid)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _http)
@@ -89,11 +123,24 @@ def refusal(
     return Response(orjson.dumps(body), status, extra, media_type="application/json")
 
 
+def refused_id(customer: int, error: CustomerUnknown | QuestionRefused) -> dict[str, Any]:
+    """What stands in a batch's answer in place of the decision on a customer."""
+    word, problems = CUSTOMER_UNKNOWN, list[dict[str, Any]]()
+    if isinstance(error, QuestionRefused):
+        word, problems = INVALID_REQUEST, _problems_of(error)
+    return {"id": customer, "error": word, "message": str(error), "problems": problems}
+
+
 def _answer_of(status: int, word: str, headers: Mapping[str, str] | None = None) -> Any:
     async def answer(_: Request, error: Exception) -> Response:
         return refusal(status, word, str(error), headers=headers)
 
     return answer
+
+
+async def _too_many(_: Request, error: Exception) -> Response:
+    assert isinstance(error, TooManyRequests)  # noqa: S101  what it is registered for
+    return refusal(429, "too_many_requests", str(error), headers={"Retry-After": str(error.seconds)})
 
 
 async def _invalid(_: Request, error: Exception) -> Response:
@@ -105,13 +152,22 @@ async def _invalid(_: Request, error: Exception) -> Response:
     message = "; ".join(f"{one['field']}: {one['rule']}" for one in problems)
     if len(found) > MOST_PROBLEMS:
         message += f"; and {len(found) - MOST_PROBLEMS} more"
-    return refusal(422, "invalid_request", message, problems)
+    return refusal(422, INVALID_REQUEST, message, problems)
 
 
 async def _repeated(_: Request, error: Exception) -> Response:
     assert isinstance(error, FieldRepeated)  # noqa: S101  what it is registered for
     problem = {"field": error.field, "value": None, "rule": error.rule}
-    return refusal(422, "invalid_request", str(error), [problem])
+    return refusal(422, INVALID_REQUEST, str(error), [problem])
+
+
+async def _question_refused(_: Request, error: Exception) -> Response:
+    assert isinstance(error, QuestionRefused)  # noqa: S101  what it is registered for
+    return refusal(422, INVALID_REQUEST, str(error), _problems_of(error))
+
+
+def _problems_of(error: QuestionRefused) -> list[dict[str, Any]]:
+    return [{"field": field, "value": value, "rule": rule} for field, value, rule in error.problems]
 
 
 def _problem(found: Any, place: Sequence[str | int]) -> dict[str, Any]:
