@@ -3,15 +3,15 @@
 import asyncio
 import re
 from collections.abc import Sequence
-from contextlib import suppress
 from datetime import date
 from typing import Any
+from uuid import UUID
 
 import asyncpg
 from pydantic import SecretStr
 
 from creditrisk.decisions import DecisionRecord, record_of
-from creditrisk.errors import RecordsRefused, StoreUnavailable
+from creditrisk.errors import DecisionUnknown, RecordsRefused, StoreUnavailable
 
 CONNECT_SECONDS = 5.0
 ADD_SECONDS = 20.0
@@ -50,6 +50,8 @@ COLUMNS = {
 }
 """The table's columns, which are the fields of a record's JSON, and their types."""
 
+_COPIED_INTO = "CREATE TEMPORARY TABLE IF NOT EXISTS shipped (body json NOT NULL) ON COMMIT DELETE ROWS"
+
 _DAY = re.compile(rb'"decided_at":"(\d{4})-(\d\d)-(\d\d)T')
 
 _REFUSALS = (
@@ -76,8 +78,10 @@ class DecisionStore:
         self._database_url = database_url
         self._connection: Any = None
         self._free = asyncio.Lock()
+        self._can_copy = False
         self._days: set[date] = set()
-        quoted = '"' + schema.replace('"', '""') + '"'
+        """Days that have their partition."""
+        quoted = _quoted(schema)
         names = ", ".join(COLUMNS)
         types = ", ".join(f"{name} {kind}" for name, kind in COLUMNS.items())
         self._add_day = f"SELECT {quoted}.add_decision_day($1)"
@@ -85,7 +89,7 @@ class DecisionStore:
             f"INSERT INTO {quoted}.decisions ({names}) "  # noqa: S608  names of our own, the schema quoted
             f"SELECT {names} FROM pg_temp.shipped, json_to_record(body) AS record({types}) ON CONFLICT DO NOTHING"
         )
-        self._find = f"SELECT row_to_json(d)::text FROM {quoted}.decisions d WHERE decision_id = $1"  # noqa: S608
+        self._find = _find(schema)
 
     async def add(self, records: Sequence[bytes]) -> None:
         """Add records, all or none; one that is in the log already is left as it is.
@@ -102,6 +106,8 @@ class DecisionStore:
             async with self._free, asyncio.timeout(ADD_SECONDS):
                 connection = await self._connected()
                 async with connection.transaction():
+                    if not self._can_copy:
+                        await connection.execute(_COPIED_INTO)
                     await connection.copy_to_table("shipped", source=_Copied(records), schema_name="pg_temp")
                     for day in days - self._days:
                         await connection.execute(self._add_day, day)
@@ -115,6 +121,7 @@ class DecisionStore:
         except BaseException:
             self._drop()
             raise
+        self._can_copy = True
         self._days |= days
 
     async def find(self, decision_id: str, timeout_seconds: float) -> DecisionRecord | None:
@@ -140,25 +147,66 @@ class DecisionStore:
 
     async def _connected(self) -> Any:
         if self._connection is None or self._connection.is_closed():
-            if self._database_url is None:
-                raise StoreUnavailable("service_database_url: CREDITRISK_SERVICE_DATABASE_URL is not set")
-            connection = await asyncpg.connect(
-                self._database_url.get_secret_value(),
-                timeout=CONNECT_SECONDS,
-                server_settings={"application_name": "creditrisk-decision-log"},
-            )
-            self._connection = connection
-            await connection.execute(
-                "CREATE TEMPORARY TABLE IF NOT EXISTS shipped (body json NOT NULL) ON COMMIT DELETE ROWS"
-            )
+            self._drop()
+            self._connection = await _connect(self._database_url and self._database_url.get_secret_value())
         return self._connection
 
     def _drop(self) -> None:
         self._days.clear()
+        self._can_copy = False
         if self._connection is not None:
-            with suppress(asyncpg.InterfaceError, OSError):
-                self._connection.terminate()
+            self._connection.terminate()
             self._connection = None
+
+
+async def decision_of(database_url: str | None, schema: str, decision_id: str) -> DecisionRecord:
+    """The record of a decision, over a connection of its own.
+
+    Args:
+        database_url: of a role that may read decisions.
+        schema: the market's.
+        decision_id: in any case.
+
+    Raises:
+        DecisionUnknown: there is none of that id, or it is no id.
+        StoreUnavailable: Postgres does not answer.
+    """
+    try:
+        wanted = UUID(decision_id)
+    except ValueError:
+        raise DecisionUnknown(f"decision {decision_id}: not the id of a decision") from None
+    try:
+        async with asyncio.timeout(ADD_SECONDS):
+            connection = await _connect(database_url)
+            try:
+                row = await connection.fetchval(_find(schema), wanted)
+            finally:
+                connection.terminate()
+    except _FAILURES as error:
+        raise _unavailable(error) from error
+    if row is None:
+        raise DecisionUnknown(f"decision {wanted}: not in the log")
+    return record_of(row)
+
+
+async def _connect(database_url: str | None) -> Any:
+    if database_url is None:
+        raise StoreUnavailable(
+            "decision log: no database URL is set, such as CREDITRISK_SERVICE_DATABASE_URL"
+        )
+    return await asyncpg.connect(
+        database_url,
+        timeout=CONNECT_SECONDS,
+        server_settings={"application_name": "creditrisk-decision-log"},
+    )
+
+
+def _find(schema: str) -> str:
+    return f"SELECT row_to_json(d)::text FROM {_quoted(schema)}.decisions d WHERE decision_id = $1"  # noqa: S608  quoted
+
+
+def _quoted(identifier: str) -> str:
+    return '"' + identifier.replace('"', '""') + '"'
 
 
 class _Copied:
