@@ -5,6 +5,7 @@ import sys
 from collections.abc import Callable, Sequence
 
 from creditrisk.errors import CreditRiskError
+from creditrisk.key_commands import add_key_commands
 from creditrisk.release_commands import add_release_commands
 from creditrisk.settings import Settings, load_settings
 from creditrisk.snapshot_commands import add_snapshot_commands
@@ -20,6 +21,7 @@ def build_parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(title="commands", required=True, metavar="<command>")
     add_snapshot_commands(commands)
     add_release_commands(commands)
+    add_key_commands(commands)
     return parser
 
 

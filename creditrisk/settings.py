@@ -112,6 +112,13 @@ class Settings(BaseSettings):
     store_pool_size: int = Field(8, ge=1)
     request_body_limit_bytes: int = Field(16_384, ge=256)
 
+    legacy_keyless: bool = False
+    """Whether ``POST /`` needs no API key; for a listener on a loopback address only."""
+    rate_limit_per_second: float = Field(1000.0, ge=0.0)
+    """Requests of one API key, at all workers together; 0 sets no limit."""
+    rate_limit_burst: int = Field(2000, ge=1)
+    """Requests of one API key that may come at once."""
+
     @field_validator("time_zone")
     @classmethod
     def _is_a_time_zone(cls, value: str) -> str:

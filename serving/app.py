@@ -4,34 +4,50 @@ import asyncio
 import hashlib
 import json
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from functools import cache, partial
+from ipaddress import ip_address
 from typing import Any
 
 from fastapi import FastAPI
 from fastapi_offline import FastAPIOffline
 
+from creditrisk.api_keys import KeyReader
+from creditrisk.errors import SettingsError
 from creditrisk.online_reader import OnlineReader
 from creditrisk.provenance import code_version, container_image
 from creditrisk.registry import ModelRegistry
 from creditrisk.release_ledger import ReleaseLedger
 from creditrisk.settings import Settings
 from creditrisk.storage import Storage
+from serving.access import Access
 from serving.decision_routes import decision_routes
 from serving.model_watch import ModelWatch, load_version
 from serving.operator_routes import operator_routes
 from serving.predictor import Predictor
+from serving.rate_limit import RateLimit
 from serving.refusals import answer_errors
 
 DESCRIPTION = """
 Decisions on loans: `1` declines, `0` accepts. Each rests on the customer's features as the newest snapshot
 published them, and on the model version that an operator released. Every error has the same shape; a 503 says
 in `Retry-After` when to ask again, and no decision is ever made up.
+
+Each request but those for health carries an API key in `X-API-Key`; **Authorize** above sets it for this page.
 """
 
 
 def create_app(settings: Settings) -> FastAPI:
-    """The service. Nothing is opened or read before it starts, and it starts whatever is missing."""
+    """The service. Nothing is opened or read before it starts, and it starts whatever is missing.
+
+    Raises:
+        SettingsError: the first clients' call would be open to other machines.
+    """
+    if settings.legacy_keyless and not is_loopback(settings.bind_host):
+        raise SettingsError(
+            f"CREDITRISK_LEGACY_KEYLESS: true, but CREDITRISK_BIND_HOST is {settings.bind_host}: "
+            "without keys the service listens on a loopback address only, such as 127.0.0.1"
+        )
     registry = Storage(settings.registry_root)
     database_url = settings.service_database_url
     reader = OnlineReader(
@@ -42,17 +58,24 @@ def create_app(settings: Settings) -> FastAPI:
     )
     models = ModelWatch(ReleaseLedger(registry), partial(load_version, ModelRegistry(registry)))
     predictor = Predictor(reader, models)
+    access = Access(
+        KeyReader(settings),
+        RateLimit(settings.rate_limit_per_second, settings.rate_limit_burst),
+        timeout_seconds=settings.store_timeout_seconds,
+        keyless=settings.legacy_keyless,
+    )
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         await asyncio.to_thread(provenance)  # asks git, which no request should wait for
-        watching = asyncio.create_task(models.run())
+        await access.read()  # so that the first request's key is known
+        tasks = [asyncio.create_task(run()) for run in (models.run, access.run)]
         try:
             yield
         finally:
-            watching.cancel()
-            with suppress(asyncio.CancelledError):
-                await watching
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
             reader.close()
 
     app = FastAPIOffline(
@@ -62,6 +85,8 @@ def create_app(settings: Settings) -> FastAPI:
         redoc_url=None,
         lifespan=lifespan,
     )
+
+    app.state.access = access
 
     @cache
     def provenance() -> dict[str, Any]:
@@ -76,3 +101,11 @@ def create_app(settings: Settings) -> FastAPI:
     app.include_router(operator_routes(predictor, provenance))
     answer_errors(app)
     return app
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine reaches a listener on this address."""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

@@ -10,35 +10,94 @@ from typing import Any
 
 import orjson
 from fastapi import Request, Response
+from fastapi.params import Security
 from fastapi.routing import APIRoute
+from fastapi.security import APIKeyHeader
 from pydantic import BaseModel
 
+from creditrisk.api_keys import ApiKey, Scope
+from serving.access import HEADER
 from serving.bodies import Refusal, Sent, parsed
 from serving.refusals import BodyIncomplete, BodyTooLarge
 
 BODY_SECONDS = 5.0
 """How long a request's body may take to arrive: less than the time that a stop allows for requests to end."""
 
+_KEY_SHOWN = APIKeyHeader(
+    name=HEADER,
+    scheme_name="API key",
+    description="made by `python -m creditrisk keys add`",
+    auto_error=False,
+)
+"""How the documentation says who may ask; the check itself is the guarded route's."""
+
+_KEY = "creditrisk.api_key"
+"""Where a request's key is kept, in its ASGI scope."""
+
+_Handler = Callable[[Request], Coroutine[Any, Any, Response]]
+
 _REASONS = {
+    401: "there is no good key in `X-API-Key`",
+    403: "the key does not allow this",
     404: "the published snapshot has no such customer",
     408: "the body did not arrive whole in time",
     413: "the body is over the limit",
     422: "a field is missing, unknown or not what it must be",
+    429: "the key has asked too often; see Retry-After",
     503: "there is no model, no published snapshot, or no answer from the store in time; see Retry-After",
 }
 
 
-class DirectRoute(APIRoute):
+class GuardedRoute(APIRoute):
+    """A route that looks at a request's key before anything else, as its documentation says."""
+
+    def get_route_handler(self) -> _Handler:
+        """The function behind the check."""
+        handler, scope = self._handler(), self._scope()
+        if scope is None:
+            return handler
+
+        async def guarded(request: Request) -> Response:
+            request.scope[_KEY] = request.scope["app"].state.access.require(request, scope)
+            return await handler(request)
+
+        return guarded
+
+    def _handler(self) -> _Handler:
+        return super().get_route_handler()
+
+    def _scope(self) -> Scope | None:
+        """What a key must allow here; None where no key is needed."""
+        for one in self.dependencies:
+            if isinstance(one, Security) and one.dependency is _KEY_SHOWN and one.scopes:
+                return Scope(one.scopes[0])
+        if self.openapi_extra is None or "security" not in self.openapi_extra:
+            raise TypeError(f"{self.path}: a route says by documented(scope=…) what key it needs")
+        return None
+
+
+class DirectRoute(GuardedRoute):
     """A route whose function takes the request and gives the response, with nothing of FastAPI's in between.
 
     For the busiest routes: what FastAPI does around a function that declares no parameters takes as long as
     the lookup. The documentation is made as ever.
     """
 
-    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-        """The function itself."""
-        handler: Callable[[Request], Coroutine[Any, Any, Response]] = self.endpoint
+    def _handler(self) -> _Handler:
+        handler: _Handler = self.endpoint
         return handler
+
+
+def key_of(request: Request) -> ApiKey | None:
+    """The key of a request to a guarded route; None where none was needed."""
+    key: ApiKey | None = request.scope.get(_KEY)
+    return key
+
+
+def key_name(request: Request) -> str | None:
+    """The name of a request's key; None where none was needed."""
+    key = key_of(request)
+    return key.name if key else None
 
 
 async def read(request: Request, kind: type[Sent], limit: int) -> Sent:
@@ -79,15 +138,32 @@ def answer(body: object, status: int = 200) -> Response:
 def documented(
     answered: type,
     *refusals: int,
+    scope: Scope | None,
     also: Mapping[int, type] | None = None,
     sent: type[BaseModel] | None = None,
+    examples: Mapping[str, object] | None = None,
 ) -> dict[str, Any]:
-    """How a route that reads and writes bytes itself appears in ``/docs``."""
+    """How a route that reads and writes bytes itself appears in ``/docs``, and which key it needs.
+
+    Args:
+        answered: the body of a 200.
+        refusals: other statuses that it answers.
+        scope: what the key must allow, which a guarded route sees to; None: it needs no key.
+        also: bodies of other statuses, which are not refusals.
+        sent: the request's body.
+        examples: of the request's body, by what they show.
+    """
+    if scope is not None:
+        refusals = (401, 403, 429, *refusals)
     responses: dict[int, dict[str, Any]] = {200: {"model": answered, "description": "the answer"}}
     responses |= {status: {"model": Refusal, "description": _REASONS[status]} for status in refusals}
     responses |= {status: {"model": body} for status, body in (also or {}).items()}
-    route: dict[str, Any] = {"responses": responses, "response_class": Response}
+    extra: dict[str, Any] = {}
+    shown = [Security(_KEY_SHOWN, scopes=[scope.value])] if scope else []
+    if not shown:
+        extra["security"] = []
     if sent:
-        content = {"application/json": {"schema": sent.model_json_schema()}}
-        route["openapi_extra"] = {"requestBody": {"required": True, "content": content}}
-    return route
+        shown_bodies = {name: {"value": body} for name, body in (examples or {}).items()}
+        content = {"application/json": {"schema": sent.model_json_schema(), "examples": shown_bodies}}
+        extra["requestBody"] = {"required": True, "content": content}
+    return {"responses": responses, "response_class": Response, "dependencies": shown, "openapi_extra": extra}

@@ -5,9 +5,10 @@ from typing import Any
 
 from fastapi import APIRouter, Response
 
+from creditrisk.api_keys import Scope
 from serving.bodies import Alive, Readiness, ServedVersion
 from serving.health import Part, model_health, store_health
-from serving.http import answer, documented
+from serving.http import GuardedRoute, answer, documented
 from serving.predictor import Predictor
 from serving.refusals import RETRY_AFTER_SECONDS
 
@@ -19,9 +20,9 @@ def operator_routes(predictor: Predictor, provenance: Callable[[], dict[str, Any
         predictor: whose health and model it is.
         provenance: the service's own ``code_version``, ``image`` and ``openapi_sha256``.
     """
-    routes = APIRouter(tags=["operation"])
+    routes = APIRouter(tags=["operation"], route_class=GuardedRoute)
 
-    @routes.get("/model", **documented(ServedVersion, 503))
+    @routes.get("/model", **documented(ServedVersion, 503, scope=Scope.READ))
     async def model() -> Response:
         """The model version that serves."""
         served = predictor.models.serving()
@@ -40,14 +41,14 @@ def operator_routes(predictor: Predictor, provenance: Callable[[], dict[str, Any
             }
         )
 
-    @routes.head("/health/live", include_in_schema=False)
-    @routes.get("/health/live", **documented(Alive))
+    @routes.head("/health/live", include_in_schema=False, **documented(Alive, scope=None))
+    @routes.get("/health/live", **documented(Alive, scope=None))
     async def live() -> Response:
         """Answers while the process does."""
         return answer({"status": "live"})
 
-    @routes.head("/health/ready", include_in_schema=False)
-    @routes.get("/health/ready", **documented(Readiness, also={503: Readiness}))
+    @routes.head("/health/ready", include_in_schema=False, **documented(Readiness, scope=None))
+    @routes.get("/health/ready", **documented(Readiness, scope=None, also={503: Readiness}))
     async def ready() -> Response:
         """200 when decisions can be given, else 503 and what is missing."""
         parts = {"model": model_health(predictor.models), "store": await store_health(predictor.reader)}

@@ -28,6 +28,7 @@ from creditrisk.storage import Storage
 from local import postgres as embedded
 from serving.app import create_app
 from tests.conftest import free_port
+from tests.keys import HEADER, made_key
 from tests.online_tables import FIRST, OnlineTables
 from tests.planted_versions import plant, reference_file
 from tests.serving.service_process import ServiceProcess, wait_until
@@ -167,15 +168,15 @@ def read_only_client(read_only_market: Market) -> Iterator[httpx.Client]:
 
 @contextmanager
 def open_client(settings: Settings) -> Iterator[httpx.Client]:
-    """A client of the app, which is served by a thread of this process."""
-    port = free_port()
+    """A client of the app, with a key for everything; a thread of this process serves it."""
+    port, key = free_port(), made_key(settings)
     config = uvicorn.Config(create_app(settings), port=port, access_log=False, log_config=None, ws="none")
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run)
     thread.start()
     try:
         wait_until(lambda: server.started or not thread.is_alive())
-        with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=10) as client:
+        with httpx.Client(base_url=f"http://127.0.0.1:{port}", headers={HEADER: key}, timeout=10) as client:
             yield client
     finally:
         server.should_exit = True

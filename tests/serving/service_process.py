@@ -9,13 +9,14 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import httpx
 import psutil
 
 from creditrisk.settings import PROJECT_ROOT, Settings
 from tests.conftest import free_port
+from tests.keys import HEADER, made_key
 
 SLIM_PYTHON = PROJECT_ROOT / ".venv-serving" / "bin" / "python"
 FULL_PYTHON = Path(sys.executable)
@@ -50,6 +51,8 @@ class ServiceProcess:
     port: int
     log: Path
     modules_file: Path
+    key: str
+    """For everything."""
 
     @classmethod
     @contextmanager
@@ -58,7 +61,7 @@ class ServiceProcess:
     ) -> Iterator[Self]:
         """Start it with these settings, and stop it at the end whatever happened."""
         assert python.exists(), f"{python} is missing: make setup"
-        port = free_port()
+        port, key = free_port(), made_key(settings)
         url = settings.service_database_url
         environment = {name: text for name, text in os.environ.items() if not name.startswith("CREDITRISK_")}
         environment |= {
@@ -67,6 +70,7 @@ class ServiceProcess:
             "CREDITRISK_API_PORT": str(port),
             "CREDITRISK_STORE_TIMEOUT_SECONDS": str(settings.store_timeout_seconds),
             "CREDITRISK_SERVICE_DATABASE_URL": url.get_secret_value() if url else "",
+            "CREDITRISK_RATE_LIMIT_PER_SECOND": "0",
         }
         modules_file = log.with_suffix(".modules")
         with log.open("wb") as output:
@@ -78,7 +82,7 @@ class ServiceProcess:
                 stderr=output,
                 start_new_session=True,
             )
-        service = cls(process, port, log, modules_file)
+        service = cls(process, port, log, modules_file, key)
         try:
             service.wait_until_it_listens()
             yield service
@@ -101,11 +105,16 @@ class ServiceProcess:
 
     def get(self, path: str) -> httpx.Response:
         """One GET."""
-        return httpx.get(f"http://127.0.0.1:{self.port}{path}", timeout=10)
+        return self.request("GET", path)
+
+    def request(self, method: str, path: str, **arguments: Any) -> httpx.Response:
+        """Any request, with the key."""
+        url = f"http://127.0.0.1:{self.port}{path}"
+        return httpx.request(method, url, headers={HEADER: self.key}, timeout=10, **arguments)
 
     def predict(self, customer: object) -> httpx.Response:
         """One question."""
-        return httpx.post(f"http://127.0.0.1:{self.port}/predict", json={"id": customer}, timeout=10)
+        return self.request("POST", "/predict", json={"id": customer})
 
     def modules(self) -> set[str]:
         """Names of the modules that the process has loaded, asked of the process itself."""

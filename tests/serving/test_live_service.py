@@ -23,6 +23,7 @@ from creditrisk.release_ledger import roll_back
 from creditrisk.settings import Settings
 from local import postgres as embedded
 from tests.conftest import free_port
+from tests.keys import HEADER
 from tests.online_tables import ADA, FIRST, SECOND
 from tests.serving.conftest import Market
 from tests.serving.service_process import FULL_PYTHON, ServiceProcess, wait_until
@@ -34,7 +35,7 @@ HEAVY = {"airflow", "pyspark", "mlflow", "pandas", "pyarrow", "psycopg2", "matpl
 class Load:
     """Clients on connections that stay open, and what they were answered."""
 
-    port: int
+    service: ServiceProcess
     answers: list[tuple[int, str, str]] = field(default_factory=list)
     """Status, model version, snapshot."""
     failures: list[str] = field(default_factory=list)
@@ -55,7 +56,7 @@ class Load:
                 thread.join()
 
     def _ask(self, stop: threading.Event) -> None:
-        with closing(http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)) as connection:
+        with closing(http.client.HTTPConnection("127.0.0.1", self.service.port, timeout=10)) as connection:
             self._ask_over(connection, stop)
 
     def _ask_over(self, connection: http.client.HTTPConnection, stop: threading.Event) -> None:
@@ -63,7 +64,7 @@ class Load:
         while not stop.is_set():
             began = time.monotonic()
             try:
-                connection.request("POST", "/predict", body)
+                connection.request("POST", "/predict", body, {HEADER: self.service.key})
                 response = connection.getresponse()
                 answer = json.loads(response.read())
             except (OSError, http.client.HTTPException) as error:
@@ -88,7 +89,7 @@ class TestChangesUnderLoad:
     ) -> None:
         first = service.get("/model").json()["version"]
         second = market.register(2)
-        with Load(service.port).running() as load:
+        with Load(service).running() as load:
             time.sleep(0.5)
             market.release(second)
             swapped = wait_until(lambda: service.get("/model").json()["version"] == second)
@@ -106,7 +107,7 @@ class TestChangesUnderLoad:
     def test_a_moved_pointer_and_a_dropped_table_lose_no_request(
         self, service: ServiceProcess, market: Market
     ) -> None:
-        with Load(service.port).running() as load:
+        with Load(service).running() as load:
             time.sleep(0.3)
             market.store.load(SECOND[1], age=33)
             market.store.point(SECOND)
@@ -118,7 +119,7 @@ class TestChangesUnderLoad:
 
     def test_a_damaged_release_loses_no_request(self, service: ServiceProcess, market: Market) -> None:
         first = service.get("/model").json()["version"]
-        with Load(service.port).running() as load:
+        with Load(service).running() as load:
             market.release(market.register(2, damaged=True), unchecked=True)
             wait_until(lambda: service.get("/model").json()["problem"] is not None)
         assert (load.failures, load.statuses(), load.versions()) == ([], {200}, [first])
@@ -210,12 +211,12 @@ class TestProcess:
         assert loaded & HEAVY <= {"pandas", "pyarrow"}  # scikit-learn's own doing where they are installed
 
     def test_stays_small(self, service: ServiceProcess) -> None:
-        with Load(service.port).running():
+        with Load(service).running():
             time.sleep(1)
         assert service.resident_megabytes() < 200
 
     def test_finishes_what_it_was_asked_when_told_to_stop(self, service: ServiceProcess) -> None:
-        with Load(service.port).running() as load:
+        with Load(service).running() as load:
             time.sleep(0.5)
             assert service.stop() == -signal.SIGTERM  # finishes, then ends as it was asked to
         assert load.statuses() == {200}
@@ -240,9 +241,7 @@ class TestProcess:
 
     def test_refuses_a_long_body_that_comes_in_chunks(self, service: ServiceProcess) -> None:
         with socket.create_connection(("127.0.0.1", service.port), timeout=10) as connection:
-            connection.sendall(
-                b"POST /predict HTTP/1.1\r\nHost: service\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n"
-            )
+            connection.sendall(_head(service, "/predict", "Connection: close\r\nTransfer-Encoding: chunked"))
             for _ in range(5):
                 connection.sendall(b"1000\r\n" + b" " * 0x1000 + b"\r\n")
             answer = b"".join(iter(lambda: connection.recv(65_536), b"")).decode()
@@ -251,22 +250,27 @@ class TestProcess:
 
     def test_waits_for_the_rest_of_a_body_for_some_seconds_only(self, service: ServiceProcess) -> None:
         with socket.create_connection(("127.0.0.1", service.port), timeout=10) as connection:
-            connection.sendall(b"POST / HTTP/1.1\r\nHost: service\r\nContent-Length: 50\r\n\r\n{")
+            connection.sendall(_head(service, "/", "Content-Length: 50") + b"{")
             answer = b"".join(iter(lambda: connection.recv(65_536), b"")).decode()
         assert answer.startswith("HTTP/1.1 408 ")
         assert '"message":"body: did not arrive whole within 5 s"' in answer
 
     def test_stops_in_order_although_a_body_is_not_there_yet(self, service: ServiceProcess) -> None:
         with socket.create_connection(("127.0.0.1", service.port), timeout=10) as connection:
-            connection.sendall(b"POST / HTTP/1.1\r\nHost: service\r\nContent-Length: 50\r\n\r\n{")
+            connection.sendall(_head(service, "/", "Content-Length: 50") + b"{")
             service.stop()
         assert "traceback" not in service.log.read_text()
 
     def test_survives_a_client_that_leaves_in_the_middle(self, service: ServiceProcess) -> None:
         for _ in range(20):
             with socket.create_connection(("127.0.0.1", service.port), timeout=10) as connection:
-                connection.sendall(b"POST /predict HTTP/1.1\r\nHost: s\r\nContent-Length: 50\r\n\r\n{")
+                connection.sendall(_head(service, "/predict", "Content-Length: 50") + b"{")
         assert service.predict(ADA).status_code == 200
+
+
+def _head(service: ServiceProcess, path: str, fields: str) -> bytes:
+    """A request without its body."""
+    return f"POST {path} HTTP/1.1\r\nHost: s\r\n{HEADER}: {service.key}\r\n{fields}\r\n\r\n".encode()
 
 
 @contextmanager

@@ -9,7 +9,8 @@ import httpx
 import pytest
 
 from creditrisk.settings import Settings
-from serving.bodies import CustomerFeatures, Decision, Readiness, Refusal, ServedVersion
+from serving.bodies import CustomerFeatures, Readiness, Refusal, ServedVersion
+from serving.decision_bodies import Decision
 from tests.online_tables import ADA, FIRST, SECOND
 from tests.serving.conftest import Market, open_client
 from tests.serving.service_process import wait_until
@@ -36,10 +37,14 @@ class TestPredict:
         assert answer.json() == {
             "decision_id": answer.json()["decision_id"],
             "id": ADA,
+            "customer": "known",
+            "loan": "newest",
+            "as_of": None,
             "decision": int(expected >= 0.2),
             "probability": expected,
             "threshold": 0.2,
             "features": ADAS_FEATURES,
+            "reasons": None,
             "snapshot": FIRST[0],
             "model_version": version,
         }
@@ -282,8 +287,8 @@ class TestNothingThere:
     def test_starts_without_a_store(self, market: Market) -> None:
         down = "postgresql://creditrisk_service:secret-word@127.0.0.1:1/creditrisk"
         with open_client(_with_store(market.settings, down)) as client:
-            wait_until(lambda: client.get("/model").status_code == 200)
-            answer = client.post("/predict", json={"id": ADA})
+            wait_until(lambda: client.get("/health/ready").json()["model"]["ok"])
+            answer = client.post("/predict", json={"id": ADA})  # whose key, nobody can tell
             assert (answer.status_code, answer.json()["error"]) == (503, "store_unavailable")
             assert answer.headers["retry-after"] == "1"
             assert "secret-word" not in answer.text + client.get("/health/ready").text
@@ -345,6 +350,7 @@ class TestFrame:
         interface = read_only_client.get("/openapi.json").json()
         assert set(interface["paths"]) == {
             "/predict",
+            "/predict/batch",
             "/",
             "/features/{customer}",
             "/model",
@@ -355,7 +361,7 @@ class TestFrame:
         sent = predict["requestBody"]["content"]["application/json"]["schema"]
         assert sent["properties"]["id"]["type"] == "integer"
         assert sent["additionalProperties"] is False
-        assert set(predict["responses"]) == {"200", "404", "408", "413", "422", "503"}
+        assert set(predict["responses"]) == {"200", "401", "403", "404", "408", "413", "422", "429", "503"}
         features = interface["components"]["schemas"]["Features"]["properties"]
         assert list(features) == list(ADAS_FEATURES)
 
