@@ -176,7 +176,7 @@ def measure(settings: Settings, folder: Path, options: argparse.Namespace) -> No
         others(folder, model, options.customers) as started,
     ):
         wait_until(lambda: service.get("/health/ready").status_code == 200)
-        ask = partial(predict, options.customers)
+        ask = partial(predict, options.customers, service.key_header)
         loads = {"service": (LoadClient(service.port, service.process.pid), ask)} | started
         for client, request in loads.values():
             warm = client.round(request, 1)

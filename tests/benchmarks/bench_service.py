@@ -1,4 +1,4 @@
-"""One worker of the service beside a no-op route of the same app: ``python -m tests.benchmarks.bench_service``.
+"""One worker of the service beside a no-op route of the same app behind the same key check: ``python -m tests.benchmarks.bench_service``.
 
 A real PostgreSQL with as many customers as the real file has, a forest of the default size, the service's own
 process from its own environment, and eight connections that stay open. The two routes take turns, so that what
@@ -44,27 +44,31 @@ FIRST_VERSION, SECOND_VERSION = "2020-12-31-00000000a1", "2020-12-31-00000000b2"
 WITH_A_NO_OP = """
 import sys
 import serving.__main__ as service
-from fastapi import Response
+from fastapi import APIRouter, Request, Response
+from creditrisk.api_keys import Scope
+from serving.http import DirectRoute, documented
 create_app = service.create_app
+routes = APIRouter(route_class=DirectRoute)
+@routes.get("/no-op", **documented(int, scope=Scope.PREDICT))
+async def no_op(request: Request) -> Response:
+    return Response(b"0", media_type="application/json")
 def with_a_no_op(settings):
     app = create_app(settings)
-    @app.get("/no-op")
-    async def no_op() -> Response:
-        return Response(b"0", media_type="application/json")
+    app.include_router(routes)
     return app
 service.create_app = with_a_no_op
 sys.exit(service.main())
 """
 
 
-def no_op() -> bytes:
-    """A request that does nothing."""
-    return get("/no-op")
+def no_op(headers: bytes) -> bytes:
+    """A request that does nothing behind the key check."""
+    return get("/no-op", headers)
 
 
-def predict(customers: int) -> bytes:
+def predict(customers: int, headers: bytes = b"") -> bytes:
     """A request for a decision on any customer."""
-    return post("/predict", b'{"id":%d}' % random.randint(1, customers))
+    return post("/predict", b'{"id":%d}' % random.randint(1, customers), headers)
 
 
 @contextmanager
@@ -165,7 +169,7 @@ def report_change(
 
     async def ask_and_promote(until: float) -> tuple[list[float], int]:
         promoting = asyncio.create_task(promote_soon())
-        asked = await client.ask_all(partial(predict, customers), until)
+        asked = await client.ask_all(partial(predict, customers, service.key_header), until)
         await promoting
         return asked
 
@@ -202,11 +206,11 @@ def main() -> None:
             wait_until(lambda: service.get("/health/ready").status_code == 200)
             print(f"ready {time.perf_counter() - began:.1f} s after its start")
             client = LoadClient(service.port, service.process.pid)
-            ask = partial(predict, options.customers)
+            ask = partial(predict, options.customers, service.key_header)
             client.round(ask, 1)
             ratios = []
             for _ in range(options.rounds):
-                bare = client.round(no_op, options.seconds)
+                bare = client.round(partial(no_op, service.key_header), options.seconds)
                 decided = client.round(ask, options.seconds)
                 ratios.append(decided.requests_per_second / bare.requests_per_second)
                 print(bare.line("no-op"), decided.line("predict"), f"ratio {ratios[-1]:.2f}", sep="\n")

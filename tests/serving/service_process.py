@@ -54,6 +54,11 @@ class ServiceProcess:
     key: str
     """For everything."""
 
+    @property
+    def key_header(self) -> bytes:
+        """The key as a line of a request."""
+        return f"{HEADER}: {self.key}\r\n".encode()
+
     @classmethod
     @contextmanager
     def started(
