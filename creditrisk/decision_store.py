@@ -8,7 +8,6 @@ from typing import Any
 from uuid import UUID
 
 import asyncpg
-from pydantic import SecretStr
 
 from creditrisk.decisions import DecisionRecord, record_of
 from creditrisk.errors import DecisionUnknown, RecordsRefused, StoreUnavailable
@@ -68,7 +67,7 @@ _FAILURES = (asyncpg.PostgresError, asyncpg.InterfaceError, OSError)
 class DecisionStore:
     """The decision log of one market in Postgres, over one connection that is opened when needed."""
 
-    def __init__(self, database_url: SecretStr | None, schema: str) -> None:
+    def __init__(self, database_url: str | None, schema: str) -> None:
         """Nothing is opened yet.
 
         Args:
@@ -148,7 +147,7 @@ class DecisionStore:
     async def _connected(self) -> Any:
         if self._connection is None or self._connection.is_closed():
             self._drop()
-            self._connection = await _connect(self._database_url and self._database_url.get_secret_value())
+            self._connection = await _connect(self._database_url)
         return self._connection
 
     def _drop(self) -> None:

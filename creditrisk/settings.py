@@ -11,7 +11,16 @@ from typing import Annotated, Any
 from urllib.parse import quote
 from zoneinfo import ZoneInfo
 
-from pydantic import AliasChoices, BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
+from pydantic import (
+    AliasChoices,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    field_validator,
+)
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from creditrisk.errors import SettingsError
@@ -57,6 +66,83 @@ class ModelGateLimits(BaseModel):
     group_smallest_positives: int = Field(200, ge=1)
 
 
+def _nothing_is_for_ever(value: object) -> object:
+    return 0 if value == "" else value
+
+
+Days = Annotated[int, Field(ge=0), BeforeValidator(_nothing_is_for_ever)]
+"""How long something is kept; 0 or empty: for ever."""
+
+
+class RetentionLimits(BaseModel):
+    """Days after which something may be removed, unless a release, a kept decision or the online store names it."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    decisions_days: Days = 3650
+    """From the end of the day of the decision, which is in UTC."""
+    snapshots_days: Days = 400
+    """From when the snapshot was built."""
+    quarantine_days: Days = 90
+    """From when the quarantined rows, or a date's reports, were last written."""
+    versions_days: Days = 400
+    """From when the model version was trained; of versions that were never released, refused ones too."""
+
+
+class CanarySettings(BaseModel):
+    """How a version is released step by step, and what its judge holds it to.
+
+    The judge compares challenger and champion on the same requests; intervals lie wholly beyond a limit before it
+    aborts, and wholly inside before it goes on.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    steps: tuple[Annotated[float, Field(gt=0.0, lt=1.0)], ...] = Field((0.05, 0.25, 0.50), max_length=10)
+    """The challenger's shares between the shadow and the whole, growing."""
+    judge_interval_seconds: float = Field(300, gt=0)
+    step_least_seconds: float = Field(3600, ge=0)
+    """How long each step takes at least, however clear the numbers."""
+    fill_up_after_seconds: float = Field(6 * 3600, ge=0)
+    """How long a step waits for enough requests before those of the day before are scored with both versions."""
+    step_longest_seconds: float = Field(48 * 3600, gt=0)
+    """A step that is not decided by then aborts."""
+    requires_approval: bool = True
+    """Whether an operator has to approve before the challenger decides on everybody."""
+    approval_seconds: float = Field(24 * 3600, gt=0)
+    """How long that may take; then the release aborts."""
+
+    least_customers: int = Field(1000, ge=1)
+    """Customers whom both versions have scored, each counted once, before a step goes on."""
+    fill_up_most_customers: int = Field(20_000, ge=1)
+    error: float = Field(0.05, gt=0.0, lt=0.5)
+    """The probability that a step ends wrongly by chance, over all looks and checks together."""
+    approval_shift_limit: float = Field(0.03, gt=0.0, lt=1.0)
+    """By how much the challenger's approval rate may differ from the champion's."""
+    group_approval_shift_limit: float = Field(0.06, gt=0.0, lt=1.0)
+    """The same within each group (gender, age band, own car)."""
+    group_least_customers: int = Field(200, ge=1)
+    flip_share_limit: float = Field(0.10, gt=0.0, lt=1.0)
+    """The share of customers on whom the two versions decide differently."""
+    problem_share_limit: float = Field(0.01, gt=0.0, lt=1.0)
+    """The share of decisions on which the challenger fails."""
+    slow_microseconds: int = Field(1000, ge=1)
+    """Scoring that takes longer is slow."""
+    slow_share_limit: float = Field(0.01, gt=0.0, lt=1.0)
+    """By how much the challenger's share of slow decisions may be above the champion's."""
+    score_shift_limit: float = Field(2.0, gt=0.0)
+    """Population stability index of the challenger's scores against the champion's."""
+
+    @field_validator("steps")
+    @classmethod
+    def _grow(cls, steps: tuple[float, ...]) -> tuple[float, ...]:
+        if list(steps) != sorted(set(steps)):
+            raise ValueError("each share must be greater than the one before")
+        if any(round(share * 100, 6) % 1 for share in steps):
+            raise ValueError("shares must be whole per cents")
+        return steps
+
+
 class Settings(BaseSettings):
     """Everything that differs from one deployment to the next."""
 
@@ -89,6 +175,7 @@ class Settings(BaseSettings):
 
     nightly_schedule: str = "0 2 * * *"
     training_schedule: str = "0 4 1 * *"
+    retention_schedule: str = "0 6 * * 0"
     """Cron expressions, in ``time_zone``; an empty one switches the schedule off."""
     spark_master: str = "local[*]"
     spark_driver_memory: str = "1g"
@@ -107,10 +194,19 @@ class Settings(BaseSettings):
     """The share of the days with loans, the newest, that a model is judged on; it is fitted on those before."""
     quality: QualityLimits = QualityLimits()
     model_gate: ModelGateLimits = ModelGateLimits()
+    canary: CanarySettings = CanarySettings()
+    notice_webhook_url: SecretStr | None = None
+    """Where notices are posted as JSON besides the log, such as a chat's incoming webhook."""
+    retention: RetentionLimits = RetentionLimits()
+    challenger_microseconds_limit: float = Field(1000.0, gt=0)
+    """A model version that takes longer to score a reference row is refused as challenger."""
 
     store_timeout_seconds: float = Field(0.5, gt=0)
     store_pool_size: int = Field(8, ge=1)
     request_body_limit_bytes: int = Field(16_384, ge=256)
+    batch_body_limit_bytes: int = Field(65_536, ge=256)
+    spool_dir: Path | None = None
+    """Where decisions are written before they are answered, on a disk of this machine; None: under ``var_dir``."""
 
     legacy_keyless: bool = False
     """Whether ``POST /`` needs no API key; for a listener on a loopback address only."""
@@ -149,6 +245,11 @@ class Settings(BaseSettings):
     def registry_root(self) -> str:
         """URL of this market's part of the model registry, without a trailing slash."""
         return f"{self.registry_url or file_url(self.var_dir / 'registry')}/{self.market}"
+
+    @property
+    def spool_folder(self) -> Path:
+        """This market's part of the decision log that is not in Postgres yet."""
+        return (self.spool_dir or self.var_dir / "spool") / self.market
 
     @property
     def mlflow_uri(self) -> str:

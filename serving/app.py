@@ -5,7 +5,7 @@ import hashlib
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from functools import cache, partial
+from functools import cache
 from ipaddress import ip_address
 from typing import Any
 
@@ -13,6 +13,7 @@ from fastapi import FastAPI
 from fastapi_offline import FastAPIOffline
 
 from creditrisk.api_keys import KeyReader
+from creditrisk.decision_store import DecisionStore
 from creditrisk.errors import SettingsError
 from creditrisk.online_reader import OnlineReader
 from creditrisk.provenance import code_version, container_image
@@ -22,11 +23,14 @@ from creditrisk.settings import Settings
 from creditrisk.storage import Storage
 from serving.access import Access
 from serving.decision_routes import decision_routes
-from serving.model_watch import ModelWatch, load_version
+from serving.model_watch import ModelWatch
 from serving.operator_routes import operator_routes
 from serving.predictor import Predictor
 from serving.rate_limit import RateLimit
+from serving.receipt_routes import receipt_routes
 from serving.refusals import answer_errors
+from serving.shipping import Shipping
+from serving.spool import Spool
 
 DESCRIPTION = """
 Decisions on loans: `1` declines, `0` accepts. Each rests on the customer's features as the newest snapshot
@@ -49,15 +53,20 @@ def create_app(settings: Settings) -> FastAPI:
             "without keys the service listens on a loopback address only, such as 127.0.0.1"
         )
     registry = Storage(settings.registry_root)
-    database_url = settings.service_database_url
+    service_url = settings.service_database_url
+    database_url = service_url.get_secret_value() if service_url else None
     reader = OnlineReader(
-        database_url.get_secret_value() if database_url else None,
+        database_url,
         settings.database_schema,
         timeout_seconds=settings.store_timeout_seconds,
         pool_size=settings.store_pool_size,
     )
-    models = ModelWatch(ReleaseLedger(registry), partial(load_version, ModelRegistry(registry)))
-    predictor = Predictor(reader, models)
+    models = ModelWatch(
+        ReleaseLedger(registry), ModelRegistry(registry), settings.challenger_microseconds_limit
+    )
+    spool = Spool(settings.spool_folder)
+    log = Shipping(spool, DecisionStore(database_url, settings.database_schema))
+    predictor = Predictor(reader, models, settings.zone, spool)
     access = Access(
         KeyReader(settings),
         RateLimit(settings.rate_limit_per_second, settings.rate_limit_burst),
@@ -69,13 +78,16 @@ def create_app(settings: Settings) -> FastAPI:
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         await asyncio.to_thread(provenance)  # asks git, which no request should wait for
         await access.read()  # so that the first request's key is known
-        tasks = [asyncio.create_task(run()) for run in (models.run, access.run)]
+        await asyncio.to_thread(spool.start)
+        tasks = [asyncio.create_task(run()) for run in (models.run, access.run, log.run)]
         try:
             yield
         finally:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
+            await log.finish()
+            predictor.close()
             reader.close()
 
     app = FastAPIOffline(
@@ -97,8 +109,11 @@ def create_app(settings: Settings) -> FastAPI:
             "openapi_sha256": hashlib.sha256(interface).hexdigest(),
         }
 
-    app.include_router(decision_routes(predictor, settings.request_body_limit_bytes))
-    app.include_router(operator_routes(predictor, provenance))
+    app.include_router(
+        decision_routes(predictor, settings.request_body_limit_bytes, settings.batch_body_limit_bytes)
+    )
+    app.include_router(receipt_routes(log, settings.store_timeout_seconds))
+    app.include_router(operator_routes(predictor, log, provenance))
     answer_errors(app)
     return app
 

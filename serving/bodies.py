@@ -141,7 +141,7 @@ class PartHealth(AnswerBody):
     """One thing that an answer needs."""
 
     ok: bool
-    serving: str | None = Field(description="version or snapshot in use")
+    serving: str | None = Field(description="version or snapshot in use, or where decisions are logged")
     problem: str | None
 
 
@@ -149,9 +149,10 @@ class Readiness(AnswerBody):
     """Whether decisions can be given; ``missing`` names what keeps them from it."""
 
     status: Literal["ready", "not ready"]
-    missing: list[Literal["model", "store"]]
+    missing: list[Literal["model", "store", "log"]]
     model: PartHealth
     store: PartHealth
+    log: PartHealth
 
 
 class Problem(AnswerBody):

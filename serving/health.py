@@ -5,6 +5,7 @@ from typing import NamedTuple
 from creditrisk.errors import RegistryError, ReleaseError, StoreError
 from creditrisk.online_reader import OnlineReader
 from serving.model_watch import ModelWatch
+from serving.shipping import Shipping
 
 
 class Part(NamedTuple):
@@ -33,3 +34,9 @@ async def store_health(reader: OnlineReader) -> Part:
         return Part(await reader.snapshot(), None)
     except StoreError as error:
         return Part(None, str(error))
+
+
+def log_health(log: Shipping) -> Part:
+    """Whether decisions can be logged, and why records stay on this machine."""
+    health = log.health()
+    return Part(None, health.problem) if health.problem else Part("spool", health.shipping_problem)

@@ -7,17 +7,21 @@ from fastapi import APIRouter, Response
 
 from creditrisk.api_keys import Scope
 from serving.bodies import Alive, Readiness, ServedVersion
-from serving.health import Part, model_health, store_health
+from serving.health import Part, log_health, model_health, store_health
 from serving.http import GuardedRoute, answer, documented
 from serving.predictor import Predictor
 from serving.refusals import RETRY_AFTER_SECONDS
+from serving.shipping import Shipping
 
 
-def operator_routes(predictor: Predictor, provenance: Callable[[], dict[str, Any]]) -> APIRouter:
+def operator_routes(
+    predictor: Predictor, log: Shipping, provenance: Callable[[], dict[str, Any]]
+) -> APIRouter:
     """What operators and load balancers ask.
 
     Args:
         predictor: whose health and model it is.
+        log: the decision log.
         provenance: the service's own ``code_version``, ``image`` and ``openapi_sha256``.
     """
     routes = APIRouter(tags=["operation"], route_class=GuardedRoute)
@@ -51,7 +55,11 @@ def operator_routes(predictor: Predictor, provenance: Callable[[], dict[str, Any
     @routes.get("/health/ready", **documented(Readiness, scope=None, also={503: Readiness}))
     async def ready() -> Response:
         """200 when decisions can be given, else 503 and what is missing."""
-        parts = {"model": model_health(predictor.models), "store": await store_health(predictor.reader)}
+        parts = {
+            "model": model_health(predictor.models),
+            "store": await store_health(predictor.reader),
+            "log": log_health(log),
+        }
         missing = [name for name, part in parts.items() if not part.is_there]
         body = {"status": "not ready" if missing else "ready", "missing": missing}
         response = answer(

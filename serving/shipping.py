@@ -129,8 +129,7 @@ class Shipping:
         """What is known now; nothing is asked."""
         behind = self._problem
         if behind is None and self._rejected:
-            place = self._spool.folder / REJECTED_FILE
-            behind = f"{self._rejected} records could not be shipped: see {place}, then remove it"
+            behind = f"{self._rejected} records could not be shipped: {REJECTED_FILE} in the spool says why"
         return LogHealth(
             problem=self._spool.problem,
             shipping_problem=behind,

@@ -196,8 +196,7 @@ class Spool:
             return
         self._segment = None
         self._retired.append(segment)
-        self.problem = f"{self.folder} cannot be written: {error.strerror}"
-        logger.error("the decision log: %s", self.problem)
+        self._say(f"the spool cannot be written: {error.strerror}")
         self._wake.set()
 
     def _try_to_open(self) -> None:
@@ -209,14 +208,16 @@ class Spool:
                 segment.remove()
                 raise
         except OSError as error:
-            problem = f"{self.folder} cannot be written: {error.strerror}"
-            if problem != self.problem:
-                logger.error("the decision log: %s", problem)
-            self.problem = problem
+            self._say(f"the spool cannot be written: {error.strerror}")
             return
         with self._lock:
             self._segment, self.problem = segment, None
-        logger.info("the decision log is written to %s", segment.path)
+        logger.info("decision log: written to %s", segment.path)
+
+    def _say(self, problem: str) -> None:
+        if problem != self.problem:
+            logger.error("decision log in %s: %s", self.folder, problem)
+        self.problem = problem
 
     def _probe(self) -> None:
         """Write, sync and remove a file of some records' size; raises OSError."""
@@ -233,7 +234,7 @@ class Spool:
         try:
             segment.sync()
         except OSError as error:
-            logger.error("the decision log: %s was not synced: %s", segment.path.name, error.strerror)
+            logger.error("decision log: %s was not synced: %s", segment.path.name, error.strerror)
 
 
 def _likely(paths: list[Path], decision_id: str) -> Iterable[Path]:
