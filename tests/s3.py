@@ -57,13 +57,13 @@ def _start(folder: Path) -> tuple["subprocess.Popen[bytes]", str]:
         "actions": ["Admin", "Read", "List", "Tagging", "Write"],
     }
     (folder / "s3.json").write_text(json.dumps({"identities": [identity]}))
-    ports = {name: _free_port() for name in ("master", "volume", "filer", "s3", "s3.port.iceberg")}
+    ports = {name: _free_port() for name in ("master", "volume", "filer", "s3")}
     command = [
         *(str(Path(sys.executable).with_name("weed")), "-logtostderr=true", "server", f"-dir={folder}"),
         *("-ip=127.0.0.1", "-ip.bind=127.0.0.1", "-master.telemetry=false", "-master.volumeSizeLimitMB=64"),
         *(f"-{name}.port={ports[name]}" for name in ("master", "volume", "filer", "s3")),
         *("-volume.max=0", "-s3", f"-s3.config={folder / 's3.json'}", "-s3.autoCreateBucket=false"),
-        f"-s3.port.iceberg={ports['s3.port.iceberg']}",
+        *("-s3.port.iceberg=0", "-s3.port.lance=0"),  # none: they would have fixed ports
     ]
     with (folder / "log.txt").open("wb") as log:
         server = subprocess.Popen(

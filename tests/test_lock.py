@@ -11,6 +11,7 @@ from packaging.requirements import Requirement
 from packaging.version import Version
 
 from creditrisk.settings import PROJECT_ROOT
+from local.environments import STAMP, stamp_of
 from local.lock import LOCKS, commands
 
 LOCK = PROJECT_ROOT / "requirements.txt"
@@ -56,37 +57,23 @@ def the_pin(lock: Path, name: str) -> Version:
 
 
 @pytest.fixture(scope="module")
-def fresh(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The Python of an environment that has the lock installed the way the README says, and nothing else."""
-    environment = tmp_path_factory.mktemp("fresh") / "a venv"
-    run = {"check": True, "capture_output": True, "text": True}
-    subprocess.run([*UV, "venv", "--python", sys.executable, str(environment)], **run)  # type: ignore[call-overload]
-    python = environment / "bin" / "python"
-    install = [
-        *UV,
-        "pip",
-        "install",
-        "--python",
-        str(python),
-        "--no-deps",
-        "--require-hashes",
-        "-r",
-        str(LOCK),
-    ]
-    subprocess.run(install, **run)  # type: ignore[call-overload]
-    return python
+def installed() -> Path:
+    """The Python of the environment that ``make setup`` made, which has this lock installed and nothing else."""
+    environment = PROJECT_ROOT / ".venv"
+    assert (environment / STAMP).read_text() == stamp_of(LOCK), "the lock has changed: make setup"
+    return environment / "bin" / "python"
 
 
-def test_the_lock_brings_pyspark_at_its_version_and_no_pyspark_client(fresh: Path) -> None:
+def test_the_lock_brings_pyspark_at_its_version_and_no_pyspark_client(installed: Path) -> None:
     code = (
         "import pyspark, importlib.metadata as m;"
         "print(pyspark.__version__, any(d.name == 'pyspark-client' for d in m.distributions()))"
     )
-    ran = subprocess.run([fresh, "-c", code], check=True, capture_output=True, text=True)
+    ran = subprocess.run([installed, "-c", code], check=True, capture_output=True, text=True)
     assert ran.stdout.split() == [str(the_pin(LOCK, "pyspark")), "False"]
 
 
-def test_nothing_overwrote_a_file_of_pyspark(fresh: Path) -> None:
+def test_nothing_overwrote_a_file_of_pyspark(installed: Path) -> None:
     code = """
 import base64, hashlib, importlib.metadata
 spark = importlib.metadata.distribution("pyspark")
@@ -97,14 +84,14 @@ wrong = [
 ]
 print(len(sources) > 300, wrong)
 """
-    ran = subprocess.run([fresh, "-c", code], check=True, capture_output=True, text=True)
+    ran = subprocess.run([installed, "-c", code], check=True, capture_output=True, text=True)
     assert ran.stdout.strip() == "True []"
 
 
-def test_only_the_client_that_is_kept_out_is_missing_from_the_lock(fresh: Path) -> None:
+def test_only_the_client_that_is_kept_out_is_missing_from_the_lock(installed: Path) -> None:
     """``--no-deps`` installs what is listed and asks nothing: this asks whether all of it fits together."""
     checked = subprocess.run(
-        [*UV, "pip", "check", "--python", str(fresh)], capture_output=True, text=True, check=False
+        [*UV, "pip", "check", "--python", str(installed)], capture_output=True, text=True, check=False
     )
     complaints = re.findall(r"^The package .*$", checked.stderr, re.MULTILINE)
     assert len(complaints) == 1
