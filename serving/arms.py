@@ -1,9 +1,17 @@
-"""Which version decides on a customer, and what the released versions say of the features."""
+"""Which version decides on a customer, and what the released versions say of the features.
 
+While there is a challenger both score every row, so that they can be compared on the same customers. The
+champion scores first and alone: nothing that the challenger does can touch its score.
+"""
+
+import time
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from creditrisk.decisions import Arm, PairedScore
 from creditrisk.features import FeatureRow
+from creditrisk.release import arm_of
+from serving.challenger import Challenger, ChallengerScore
 from serving.model_watch import ServedModel
 
 
@@ -20,10 +28,36 @@ class Scored(NamedTuple):
     paired: PairedScore | None
 
 
-def score(model: ServedModel, customer: int, features: FeatureRow) -> Scored:  # noqa: ARG001
+def score(model: ServedModel, customer: int, features: FeatureRow) -> Scored:
     """The scores of one row."""
-    version = model.manifest.version
-    probability, threshold = model.flat.probability(features), model.manifest.threshold
+    challenger = model.challenger
+    if challenger is None:
+        return _alone(model, model.flat.probability(features))
+    began = time.perf_counter_ns()
+    probability = model.flat.probability(features)
+    microseconds = (time.perf_counter_ns() - began) // 1000
+    return _paired(model, customer, probability, microseconds, challenger, challenger.score(features))
+
+
+def score_many(model: ServedModel, customers: Sequence[int], rows: Sequence[FeatureRow]) -> list[Scored]:
+    """The scores of many rows, each what :func:`score` says of it alone. May be called in a thread."""
+    if not rows:
+        return []
+    challenger = model.challenger
+    if challenger is None:
+        return [_alone(model, probability) for probability in model.flat.probabilities(rows).tolist()]
+    began = time.perf_counter_ns()
+    probabilities = model.flat.probabilities(rows).tolist()
+    microseconds = (time.perf_counter_ns() - began) // 1000 // len(rows)
+    theirs = challenger.score_many(rows)
+    return [
+        _paired(model, customer, probability, microseconds, challenger, challenging)
+        for customer, probability, challenging in zip(customers, probabilities, theirs, strict=True)
+    ]
+
+
+def _alone(model: ServedModel, probability: float) -> Scored:
+    version, threshold = model.manifest.version, model.manifest.threshold
     return Scored(
         release=model.record.number,
         champion=version,
@@ -33,4 +67,41 @@ def score(model: ServedModel, customer: int, features: FeatureRow) -> Scored:  #
         threshold=threshold,
         decision=int(probability >= threshold),
         paired=None,
+    )
+
+
+def _paired(
+    model: ServedModel,
+    customer: int,
+    probability: float,
+    microseconds: int,
+    challenger: Challenger,
+    theirs: ChallengerScore,
+) -> Scored:
+    record, champion, threshold = model.record, model.manifest.version, model.manifest.threshold
+    arm, version, deciding, limit = Arm.CHAMPION, champion, probability, threshold
+    if record.share > 0 and arm_of(customer, challenger.version, record.share):
+        if theirs.probability is None or theirs.threshold is None:
+            arm = Arm.FALLBACK
+        else:
+            arm, version = Arm.CHALLENGER, challenger.version
+            deciding, limit = theirs.probability, theirs.threshold
+    return Scored(
+        release=record.number,
+        champion=champion,
+        model_version=version,
+        arm=arm,
+        probability=deciding,
+        threshold=limit,
+        decision=int(deciding >= limit),
+        paired=PairedScore(
+            champion_probability=probability,
+            champion_threshold=threshold,
+            champion_microseconds=microseconds,
+            challenger=challenger.version,
+            challenger_probability=theirs.probability,
+            challenger_threshold=theirs.threshold,
+            challenger_microseconds=theirs.microseconds,
+            challenger_problem=theirs.problem,
+        ),
     )

@@ -1,22 +1,24 @@
-"""Which version serves: follows the release records, and swaps a new version in while the old one answers.
+"""Which versions serve: follows the release records, and swaps a new version in while the old one answers.
 
 Once a second it asks whether the next record exists. A new champion is loaded, checked and warmed in a thread
 beside the one that serves, and takes over in one assignment. One that cannot be loaded changes nothing: the
-old one goes on, the reason shows in health, and it is tried again at growing intervals.
+old one goes on, the reason shows in health, and it is tried again at growing intervals. A challenger is loaded
+the same way, after the champion, and is held to a time limit too; when it is promoted, it is there already.
 """
 
 import asyncio
-import gc
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from creditrisk.errors import CreditRiskError, NothingReleased, VersionUnservable
-from creditrisk.registry import ModelManifest, ModelRegistry
+from creditrisk.reasons import Explainer
+from creditrisk.registry import ModelRegistry
 from creditrisk.release import ReleaseRecord
 from creditrisk.release_ledger import ReleaseLedger
-from creditrisk.scoring import FlatModel, flatten, verify
+from serving.challenger import Challenger
+from serving.loaded_version import LoadedVersion, load_version
 
 logger = logging.getLogger(__name__)
 
@@ -25,55 +27,39 @@ FIRST_RETRY_SECONDS, LAST_RETRY_SECONDS = 5.0, 60.0
 
 
 @dataclass(frozen=True, slots=True)
-class LoadedVersion:
-    """A version that is ready to score."""
-
-    manifest: ModelManifest
-    flat: FlatModel
-
-
-@dataclass(frozen=True, slots=True)
 class ServedModel(LoadedVersion):
-    """The version that serves, by which record, and since when in this process."""
+    """The version that serves, by which record, since when in this process, and who challenges it."""
 
     record: ReleaseRecord
     since: datetime
+    challenger: Challenger | None = None
 
-
-def load_version(registry: ModelRegistry, version: str) -> LoadedVersion:
-    """Load a version, and prove that it scores as its own model does; scoring the reference rows warms it.
-
-    Raises:
-        RegistryError: it is missing, damaged, refused, made for something else, or scores differently.
-    """
-    loaded = registry.load(version)
-    flat = flatten(loaded.model)
-    rows, threshold = loaded.reference_rows, loaded.manifest.threshold
-    verify(flat, rows, loaded.reference_probabilities, threshold)
-    verify(flat, rows, loaded.model.predict_proba(rows)[:, 1], threshold)
-    manifest = loaded.manifest
-    del loaded
-    gc.collect()
-    gc.freeze()  # what is left stays: the collector need not walk it again while requests wait
-    return LoadedVersion(manifest, flat)
+    def explainer_of(self, version: str) -> Explainer:
+        """What gives the reasons of the version that decided."""
+        if self.challenger and self.challenger.version == version and self.challenger.loaded:
+            return self.challenger.loaded.explainer
+        return self.explainer
 
 
 class ModelWatch:
     """The model that serves now, kept up to date by :meth:`run`."""
 
-    def __init__(self, ledger: ReleaseLedger, load: Callable[[str], LoadedVersion]) -> None:
+    def __init__(self, ledger: ReleaseLedger, registry: ModelRegistry, challenger_limit: float) -> None:
         """Nothing is read yet.
 
         Args:
             ledger: the release records.
-            load: loads a version, in a thread.
+            registry: the versions, which are loaded in a thread.
+            challenger_limit: microseconds that a challenger may take to score a row.
         """
         self._ledger = ledger
-        self._load = load
+        self._registry = registry
+        self._challenger_limit = challenger_limit
         self._record: ReleaseRecord | None = None
         self._has_looked = False
         self._model: ServedModel | None = None
         self._loading: asyncio.Task[None] | None = None
+        self._challenger_loading: asyncio.Task[None] | None = None
         self._load_problem: str | None = None
         self._ledger_problem: str | None = None
 
@@ -94,8 +80,9 @@ class ModelWatch:
 
     @property
     def problem(self) -> str | None:
-        """Why the newest record's version does not serve, or why the records cannot be read."""
-        return self._load_problem or self._ledger_problem
+        """Why a version of the newest record does not serve or challenge, or why the records cannot be read."""
+        challenger = self._model.challenger if self._model else None
+        return self._load_problem or self._ledger_problem or (challenger.problem if challenger else None)
 
     async def run(self) -> None:
         """Follow the release records until cancelled."""
@@ -104,8 +91,8 @@ class ModelWatch:
                 await self._look()
                 await asyncio.sleep(POLL_SECONDS)
         finally:
-            if self._loading:
-                self._loading.cancel()
+            _cancel(self._loading)
+            _cancel(self._challenger_loading)
 
     async def _look(self) -> None:
         try:
@@ -131,30 +118,69 @@ class ModelWatch:
 
     def _follow(self, record: ReleaseRecord) -> None:
         self._record = record
-        if self._loading:
-            self._loading.cancel()  # its thread runs to its end, and nobody takes the result
-            self._loading = None
-        self._load_problem = None
-        if self._model and self._model.manifest.version == record.champion:
-            self._model = replace(self._model, record=record)
-            return
-        self._loading = asyncio.create_task(self._load_until_it_serves(record))
+        _cancel(self._loading)
+        self._loading = self._load_problem = None
+        model = self._model
+        challenger = model.challenger if model else None
+        if model and model.manifest.version == record.champion:
+            self._serve(replace(model, record=record))
+        elif challenger and challenger.version == record.champion and challenger.loaded:
+            self._serve(_served(challenger.loaded, record))
+        else:
+            if model:  # the old version goes on by the old record, whose challenge has ended
+                _cancel(self._challenger_loading)
+                self._model = replace(model, challenger=None)
+            self._loading = asyncio.create_task(self._load_champion(record))
 
-    async def _load_until_it_serves(self, record: ReleaseRecord) -> None:
+    def _serve(self, model: ServedModel) -> None:
+        """Answer with a version from now on, and with its record's challenger beside it."""
+        record, challenger = model.record, model.challenger
+        logger.info("release %d: model %s serves", record.number, record.champion)
+        if challenger and challenger.version == record.challenger:
+            self._model = model
+            return
+        _cancel(self._challenger_loading)
+        challenger = Challenger(record.challenger, self._challenger_limit) if record.challenger else None
+        self._model = replace(model, challenger=challenger)
+        if challenger:
+            self._challenger_loading = asyncio.create_task(self._load_challenger(challenger))
+
+    async def _load_champion(self, record: ReleaseRecord) -> None:
+        def tell(problem: str) -> None:
+            self._load_problem = f"model {record.champion}: not served: {problem}"
+            logger.error("release %d: %s", record.number, self._load_problem)
+
+        loaded = await self._loaded(record.champion, tell)
+        self._load_problem = None
+        self._serve(_served(loaded, record))
+
+    async def _load_challenger(self, challenger: Challenger) -> None:
+        challenger.admit(await self._loaded(challenger.version, challenger.refuse, self._challenger_limit))
+        logger.info("model %s challenges", challenger.version)
+
+    async def _loaded(
+        self, version: str, tell: Callable[[str], None], microseconds_limit: float | None = None
+    ) -> LoadedVersion:
+        """A version, once it can be loaded; until then it is told each time why not."""
         wait = FIRST_RETRY_SECONDS
         while True:
             try:
-                loaded = await asyncio.to_thread(self._load, record.champion)
-            except Exception as error:  # noqa: BLE001  a file may hold anything; the old version must go on
-                self._load_problem = f"model {record.champion}: not served: {_words(error)}"
-                logger.error("release %d: %s", record.number, self._load_problem)
-            else:
-                break
+                return await asyncio.to_thread(
+                    load_version, self._registry, version, microseconds_limit=microseconds_limit
+                )
+            except Exception as error:  # noqa: BLE001  a file may hold anything; what serves must go on
+                tell(_words(error))
             await asyncio.sleep(wait)
             wait = min(2 * wait, LAST_RETRY_SECONDS)
-        self._load_problem = None
-        self._model = ServedModel(loaded.manifest, loaded.flat, record, since=datetime.now(UTC))
-        logger.info("release %d: model %s serves", record.number, record.champion)
+
+
+def _served(loaded: LoadedVersion, record: ReleaseRecord) -> ServedModel:
+    return ServedModel(loaded.manifest, loaded.flat, loaded.explainer, record, since=datetime.now(UTC))
+
+
+def _cancel(loading: asyncio.Task[None] | None) -> None:
+    if loading:
+        loading.cancel()  # its thread runs to its end, and nobody takes the result
 
 
 def _words(error: Exception) -> str:

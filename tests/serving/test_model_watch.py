@@ -9,7 +9,7 @@ from creditrisk.errors import VersionDamaged, VersionUnservable
 from creditrisk.registry import MODEL_FILE, REFERENCE_FILE, ModelRegistry, version_folder
 from creditrisk.release_ledger import roll_back
 from serving import model_watch
-from serving.model_watch import load_version
+from serving.loaded_version import load_version
 from tests.online_tables import ADA
 from tests.planted_versions import plant, reference_file
 from tests.serving.conftest import Market, open_client

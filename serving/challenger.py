@@ -1,0 +1,126 @@
+"""The version that challenges the champion, as this process has it. Whatever it does, it does not raise."""
+
+import logging
+import time
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from creditrisk.features import FeatureRow
+from serving.loaded_version import LoadedVersion
+
+logger = logging.getLogger(__name__)
+
+SLOW_FACTOR = 10
+"""How many times the limit a row takes that counts as far too slow."""
+
+SLOW_IN_A_ROW = 5
+"""Rows in a row, each far too slow, after which it is scored no more: a busy machine does not make so many."""
+
+LONGEST_PROBLEM = 200
+"""Characters of an error that a decision's record keeps."""
+
+
+class ChallengerScore(NamedTuple):
+    """What the challenger says of a row, or why it says nothing."""
+
+    probability: float | None
+    threshold: float | None
+    microseconds: int | None
+    problem: str | None
+
+
+class Challenger:
+    """Scores beside the champion from :meth:`admit` on, until it turns out to be far too slow."""
+
+    def __init__(self, version: str, microseconds_limit: float) -> None:
+        """It is not loaded yet.
+
+        Args:
+            version: which one it is.
+            microseconds_limit: what scoring a row should take at most.
+        """
+        self.version = version
+        self.loaded: LoadedVersion | None = None
+        self.problem: str | None = None
+        """Why it is not scored; None also while it is still being loaded."""
+        self._far_too_slow_nanoseconds = SLOW_FACTOR * microseconds_limit * 1000
+        self._slow_in_a_row = 0
+        self._has_failed = False
+        self._silent = _silent(f"challenger {version}: still being loaded")
+
+    def admit(self, loaded: LoadedVersion) -> None:
+        """Score with it from now on."""
+        self.loaded, self.problem = loaded, None
+
+    def refuse(self, problem: str) -> None:
+        """Score with it no more, or not yet."""
+        self.problem = f"challenger {self.version}: not scored: {problem}"
+        self._silent = _silent(self.problem)
+        logger.error("%s", self.problem)
+
+    def score(self, features: FeatureRow) -> ChallengerScore:
+        """What it says of a row."""
+        if self.loaded is None or self.problem is not None:
+            return self._silent
+        began = time.perf_counter_ns()
+        probability: float | None = None
+        try:
+            probability = self.loaded.flat.probability(features)
+            problem = _problem_of(probability)
+        except Exception as error:  # noqa: BLE001  whatever it raises, the champion's answer is to stand
+            problem = _words(error)
+        nanoseconds = time.perf_counter_ns() - began
+        if nanoseconds > self._far_too_slow_nanoseconds:
+            self._was_far_too_slow(1)
+        else:
+            self._slow_in_a_row = 0
+        if problem is not None:
+            self._tell_once(problem)
+            probability = None
+        return ChallengerScore(probability, self.loaded.manifest.threshold, nanoseconds // 1000, problem)
+
+    def score_many(self, rows: Sequence[FeatureRow]) -> list[ChallengerScore]:
+        """What it says of many rows, at least one; the time of each is its part of the whole."""
+        if self.loaded is None or self.problem is not None:
+            return [self._silent] * len(rows)
+        began = time.perf_counter_ns()
+        try:
+            probabilities = self.loaded.flat.probabilities(rows).tolist()
+        except Exception:  # noqa: BLE001  it may be one row's, and the others are to be scored
+            return [self.score(row) for row in rows]
+        nanoseconds = (time.perf_counter_ns() - began) // len(rows)
+        if nanoseconds > self._far_too_slow_nanoseconds:
+            self._was_far_too_slow(len(rows))
+        threshold, microseconds = self.loaded.manifest.threshold, nanoseconds // 1000
+        return [self._score_of(probability, threshold, microseconds) for probability in probabilities]
+
+    def _score_of(self, probability: float, threshold: float, microseconds: int) -> ChallengerScore:
+        problem = _problem_of(probability)
+        if problem is None:
+            return ChallengerScore(probability, threshold, microseconds, None)
+        self._tell_once(problem)
+        return ChallengerScore(None, threshold, microseconds, problem)
+
+    def _was_far_too_slow(self, rows: int) -> None:
+        self._slow_in_a_row += rows
+        if self._slow_in_a_row >= SLOW_IN_A_ROW and self.problem is None:
+            limit = self._far_too_slow_nanoseconds / 1000
+            self.refuse(f"{self._slow_in_a_row} rows in a row took more than {limit:g} µs each")
+
+    def _tell_once(self, problem: str) -> None:
+        if not self._has_failed:
+            self._has_failed = True
+            logger.error("challenger %s: a row cannot be scored: %s", self.version, problem)
+
+
+def _silent(problem: str) -> ChallengerScore:
+    return ChallengerScore(None, None, None, problem[:LONGEST_PROBLEM])
+
+
+def _problem_of(probability: float) -> str | None:
+    return None if 0.0 <= probability <= 1.0 else f"its probability is {probability!r}, which is none"
+
+
+def _words(error: Exception) -> str:
+    line = next(iter(str(error).splitlines()), "")
+    return f"{type(error).__name__}: {line}"[:LONGEST_PROBLEM]
