@@ -73,7 +73,7 @@ def new_key() -> NewKey:
     """A key of 32 random bytes, with a random public id in front."""
     identity = secrets.token_hex(_ID_DIGITS // 2)
     text = f"{_PREFIX}{identity}_{secrets.token_urlsafe(SECRET_BYTES)}"
-    return NewKey(identity, text, _hash(text.encode()))
+    return NewKey(identity, text, hash_of(text.encode()))
 
 
 def allowed_by(scopes: Iterable[str]) -> frozenset[Scope]:
@@ -96,7 +96,7 @@ class KeyRing:
         if len(presented) != _LENGTH:
             return None
         key = self._by_id.get(presented[len(_PREFIX) : _ID_END])
-        is_it = hmac.compare_digest(_hash(presented), key.hash if key else _NO_HASH)
+        is_it = hmac.compare_digest(hash_of(presented), key.hash if key else _NO_HASH)
         return key if is_it else None
 
 
@@ -141,5 +141,6 @@ def _kept(identity: str, name: str, number: int, digest: str, scopes: list[str])
     return ApiKey(identity, name, number, bytes.fromhex(digest), allowed_by(scopes))
 
 
-def _hash(text: bytes) -> bytes:
+def hash_of(text: bytes) -> bytes:
+    """What is kept of a key: the SHA-256 of its text."""
     return hashlib.sha256(text).digest()

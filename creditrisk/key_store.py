@@ -8,7 +8,7 @@ from typing import NamedTuple
 import psycopg2
 from psycopg2 import errors, extensions, sql
 
-from creditrisk.api_keys import NAME, Scope, new_key
+from creditrisk.api_keys import NAME, Scope, hash_of, new_key
 from creditrisk.errors import KeyInvalid, StoreError
 from creditrisk.settings import Settings
 from creditrisk.store_schema import StoreSchema
@@ -79,8 +79,23 @@ def revoke_key(settings: Settings, name: str, *, by: str) -> KeptKey:
     return KeptKey(*found)
 
 
+def is_good(settings: Settings, text: str) -> bool:
+    """Whether a key, given by its text, is one of the market's and not revoked; raises what :func:`list_keys` does."""
+    with _changing(settings) as (cursor, table):
+        cursor.execute(
+            sql.SQL("SELECT 1 FROM {} WHERE hash = %s AND revoked_at IS NULL").format(table),
+            (psycopg2.Binary(hash_of(text.encode())),),
+        )
+        return cursor.fetchone() is not None
+
+
 def list_keys(settings: Settings) -> list[KeptKey]:
-    """All keys ever made, oldest first."""
+    """All keys ever made, oldest first.
+
+    Raises:
+        StoreUnavailable: Postgres cannot be reached.
+        StoreError: the store has no table of keys yet.
+    """
     with _changing(settings) as (cursor, table):
         cursor.execute(sql.SQL("SELECT {} FROM {} ORDER BY number").format(_COLUMNS, table))
         return [KeptKey(*row) for row in cursor.fetchall()]

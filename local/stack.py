@@ -8,6 +8,7 @@ import httpx
 
 from creditrisk.settings import PROJECT_ROOT, Settings, load_settings
 from local import airflow, postgres, processes
+from local.api_key import own_key
 from local.environment import PYTHON, SERVING_PYTHON, process_environment, service
 from local.java import java_home
 from local.processes import Service, require_free_port
@@ -38,6 +39,7 @@ def start(settings: Settings, progress: Progress) -> Settings:
         urls = postgres.start(settings)
         changed = write_env_file(settings, urls)
     settings = as_started(load_settings(var_dir=settings.var_dir))
+    own_key(settings)
     with progress.step("Airflow, MLflow and the prediction service"):
         airflow.start(settings, airflow.configuration(settings, urls.airflow, environment))
         mlflow = service(settings, MLFLOW)

@@ -17,6 +17,7 @@ from creditrisk.snapshots import SnapshotCatalog
 from creditrisk.storage import Storage
 from local import airflow, stack
 from local.airflow_client import AirflowClient
+from local.api_key import HEADER, own_key
 from local.landing import LoansFile, land, look_at
 from local.progress import Progress, StackError
 
@@ -195,11 +196,11 @@ def wait_until_serving(settings: Settings, version: str) -> None:
     Raises:
         StackError: it is not in time; the message has its answer.
     """
-    base = f"http://{settings.bind_host}:{settings.api_port}"
+    base, key = f"http://{settings.bind_host}:{settings.api_port}", {HEADER: own_key(settings)}
     answer = ""
     deadline = time.monotonic() + _READY_SECONDS
     while time.monotonic() < deadline:
-        ready, model = httpx.get(f"{base}/health/ready"), httpx.get(f"{base}/model")
+        ready, model = httpx.get(f"{base}/health/ready"), httpx.get(f"{base}/model", headers=key)
         answer = f"{ready.status_code} {ready.text}; {model.status_code} {model.text}"
         if ready.is_success and model.is_success and version in model.text:
             return
@@ -209,8 +210,8 @@ def wait_until_serving(settings: Settings, version: str) -> None:
 
 def decisions(settings: Settings, customers: tuple[int, ...]) -> list[dict[str, Any]]:
     """Decisions on some customers by HTTP, declined ones first; those that the snapshot does not know left out."""
-    url = f"http://{settings.bind_host}:{settings.api_port}/predict"
-    answers = [httpx.post(url, json={"id": customer}) for customer in customers]
+    url, key = f"http://{settings.bind_host}:{settings.api_port}/predict", {HEADER: own_key(settings)}
+    answers = [httpx.post(url, json={"id": customer}, headers=key) for customer in customers]
     known = [answer.json() for answer in answers if answer.is_success]
     if not known:
         raise StackError(f"no decision for any of {len(customers)} customers: {answers[-1].text}")
@@ -231,14 +232,15 @@ def print_summary(settings: Settings, loans: LoansFile, served: Served, progress
             f" {answer['threshold']:>9.4f}  {features}"
         )
     logins = ", ".join(f"{user} / {password}" for user, password in airflow.passwords(settings).items())
-    customer = loans.customers[0]
+    customer, key = loans.customers[0], own_key(settings)
     print(f"""
 Snapshot    {served.snapshot}
 Model       {served.version}
 Airflow     {airflow.base_url(settings)}    login {logins}
 Predictions http://{host}:{settings.api_port}/docs
 MLflow      {stack.mlflow_address(settings)}
-Ask         curl -s http://{host}:{settings.api_port}/predict -H 'content-type: application/json' -d '{{"id": {customer}}}'
+API key: {key}   (for everything; python -m creditrisk keys makes others)
+Ask         curl -s http://{host}:{settings.api_port}/predict -H '{HEADER}: {key}' -d '{{"id": {customer}}}'
 Files       {settings.var_dir} (logs in {settings.var_dir / "log"})
 Stop        make stop
 

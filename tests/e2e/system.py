@@ -23,6 +23,7 @@ from creditrisk.snapshots import SnapshotCatalog
 from creditrisk.storage import Storage
 from local import airflow
 from local.airflow_client import AirflowClient
+from local.api_key import HEADER, key_file
 
 PORTS = (
     "CREDITRISK_API_PORT",
@@ -85,9 +86,18 @@ class System:
             tries = client.tasks(dag_id, run_id)[task_id]["try_number"]
             return "\n".join(client.log(dag_id, run_id, task_id, tries))
 
+    @property
+    def key(self) -> str:
+        """For everything the service does."""
+        return key_file(self.settings).read_text().strip()
+
     def ask(self, method: str, path: str, **arguments: Any) -> httpx.Response:
         return httpx.request(
-            method, f"http://127.0.0.1:{self.settings.api_port}{path}", timeout=10, **arguments
+            method,
+            f"http://127.0.0.1:{self.settings.api_port}{path}",
+            headers={HEADER: self.key},
+            timeout=10,
+            **arguments,
         )
 
     def served(self) -> tuple[str, str, object]:
