@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from creditrisk.errors import CreditRiskError
 from creditrisk.key_commands import add_key_commands
 from creditrisk.release_commands import add_release_commands
+from creditrisk.retention_commands import add_retention_commands
 from creditrisk.settings import Settings, load_settings
 from creditrisk.snapshot_commands import add_snapshot_commands
 
@@ -21,6 +22,7 @@ def build_parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(title="commands", required=True, metavar="<command>")
     add_snapshot_commands(commands)
     add_release_commands(commands)
+    add_retention_commands(commands)
     add_key_commands(commands)
     return parser
 

@@ -163,13 +163,16 @@ class ModelRegistry:
 
     def versions(self) -> list[str]:
         """Ids of all committed versions, refused ones too, by snapshot date."""
-        found = [
+        return [version for version in self.folders() if self.exists(version)]
+
+    def folders(self) -> list[str]:
+        """Ids of all versions that have a folder, committed or not, by snapshot date."""
+        return [
             name
             for day in self.storage.folders("models")
             for name in self.storage.folders(f"models/{day}")
             if _VERSION.fullmatch(name) and name.startswith(day)
         ]
-        return [version for version in found if self.exists(version)]
 
     def exists(self, version: str) -> bool:
         """Whether the version has been committed."""

@@ -13,9 +13,15 @@ from datetime import date, datetime
 from enum import StrEnum
 from typing import Any, Self
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, ValidationError
 
-from creditrisk.errors import ObjectExists, ObjectMissing, SnapshotMissing, SnapshotNotPassed
+from creditrisk.errors import (
+    ObjectExists,
+    ObjectMissing,
+    SnapshotDamaged,
+    SnapshotMissing,
+    SnapshotNotPassed,
+)
 from creditrisk.storage import Storage
 
 MANIFEST = "manifest.json"
@@ -176,11 +182,16 @@ class SnapshotCatalog:
 
         Raises:
             SnapshotMissing: there is no such snapshot, or it was never finished.
+            SnapshotDamaged: its manifest cannot be read.
         """
         try:
             return SnapshotManifest.model_validate_json(self.lake.read(f"{snapshot.folder}/{MANIFEST}"))
         except ObjectMissing:
             raise SnapshotMissing(f"snapshot {snapshot}: not in the lake {self.lake.url}") from None
+        except ValidationError as error:
+            problem = error.errors(include_input=False, include_url=False)[0]
+            field = ".".join(str(part) for part in problem["loc"]) or "all of it"
+            raise SnapshotDamaged(f"snapshot {snapshot}: {MANIFEST}: {field}: {problem['msg']}") from None
 
     def commit(self, manifest: SnapshotManifest) -> None:
         """Make a snapshot exist, its files being in place, and put it in force for its date."""
@@ -208,6 +219,15 @@ class SnapshotCatalog:
                 )
             except ObjectExists:
                 continue  # somebody else's record took the number: look again
+
+    def folders(self) -> list[SnapshotId]:
+        """Every snapshot that has a folder, committed or not, by date."""
+        found = [
+            f"{day}-{name}"
+            for day in self.lake.folders("features")
+            for name in self.lake.folders(f"features/{day}")
+        ]
+        return [SnapshotId.parse(name) for name in found if _ID.fullmatch(name)]
 
     def dates(self) -> list[date]:
         """Dates that have a snapshot in force, oldest first."""

@@ -1,13 +1,14 @@
 """Access to the lake and the registry: ``file://`` and ``s3://`` URLs behind one small interface.
 
-Objects are created, read, listed and, where half-done work is cleaned up, removed. They are never
-overwritten: :meth:`Storage.create` is atomic on disk and on S3, one of any number of racing
+Objects are created, read, listed and, where half-done work is cleaned up or retention ends, removed. They
+are never overwritten: :meth:`Storage.create` is atomic on disk and on S3, one of any number of racing
 writers wins.
 """
 
 import io
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from datetime import datetime
 from pathlib import Path
 from typing import Any, BinaryIO
 from urllib.parse import unquote, urlsplit
@@ -131,6 +132,34 @@ class Storage:
         if keys:
             with self._translated(prefix):
                 obstore.delete(self._store, [self._path(key) for key in keys])
+
+    def newest_change(self, prefix: str) -> datetime | None:
+        """When the newest object below a folder was written; None where there is none."""
+        with self._translated(prefix):
+            times: list[datetime] = [
+                meta["last_modified"]
+                for batch in obstore.list(self._store, prefix=self._path(prefix))
+                for meta in batch
+            ]
+        return max(times, default=None)
+
+    def remove(self, key: str) -> None:
+        """Remove one object; nothing happens where there is none of that name."""
+        with suppress(ObjectMissing), self._translated(key):
+            obstore.delete(self._store, self._path(key))
+
+    def remove_folder(self, prefix: str) -> None:
+        """Remove all objects below a folder; on disk the folder too, and the one above where it is then empty.
+
+        It can be interrupted and done again. What makes readers believe in the folder is to be removed before.
+        """
+        self.remove_unfinished(prefix)
+        if self.local_root:
+            folder = self.local_root / prefix
+            below = sorted((path for path in folder.rglob("*") if path.is_dir()), reverse=True)
+            for directory in (*below, folder, folder.parent):
+                with suppress(OSError):
+                    directory.rmdir()
 
     def _path(self, key: str) -> str:
         return "/".join(part for part in (self._prefix, key.strip("/")) if part)

@@ -34,6 +34,18 @@ def test_nested_limits_come_from_the_environment(tmp_path: Path, monkeypatch: py
     assert settings.quality.quarantined_share_warn == 0.01
 
 
+def test_no_days_are_for_ever(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CREDITRISK_RETENTION__DECISIONS_DAYS", "")
+    monkeypatch.setenv("CREDITRISK_RETENTION__SNAPSHOTS_DAYS", "30")
+    kept = load_settings(var_dir=tmp_path).retention
+    assert (kept.decisions_days, kept.snapshots_days, kept.quarantine_days) == (0, 30, 90)
+
+
+def test_decisions_are_kept_longest_by_default(tmp_path: Path) -> None:
+    kept = load_settings(var_dir=tmp_path).retention
+    assert kept.decisions_days > max(kept.snapshots_days, kept.versions_days, kept.quarantine_days) > 0
+
+
 @pytest.mark.parametrize(
     ("variable", "value", "rule"),
     [
@@ -42,6 +54,7 @@ def test_nested_limits_come_from_the_environment(tmp_path: Path, monkeypatch: py
         ("CREDITRISK_MARKET", "MX; drop", "should match pattern"),
         ("CREDITRISK_TIME_ZONE", "Mars/Olympus", "not an IANA time zone name"),
         ("CREDITRISK_LAKE_URL", "http://bucket", "neither a file:/// nor an s3:// URL"),
+        ("CREDITRISK_RETENTION__DECISIONS_DAYS", "-1", "greater than or equal to 0"),
         ("CREDITRISK_QUALITY__NULL_SHARE_CHANGE_WARN", "lots", "valid number"),
     ],
 )

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from creditrisk.errors import SnapshotMissing, SnapshotNotPassed
+from creditrisk.errors import SnapshotDamaged, SnapshotMissing, SnapshotNotPassed
 from creditrisk.settings import file_url
 from creditrisk.snapshots import (
     Check,
@@ -164,3 +164,9 @@ def test_a_verdict_is_written_once_and_a_new_one_beside_it(catalog: SnapshotCata
         catalog.record_quality(report)
     assert catalog.lake.names(FIRST.folder) == ["manifest.json", "quality-0002.json", "quality.json"]
     assert catalog.quality(FIRST) == report_of(FIRST, Verdict.PASS, 3)
+
+
+def test_a_manifest_that_cannot_be_read_names_the_field(catalog: SnapshotCatalog) -> None:
+    catalog.lake.create(f"{FIRST.folder}/manifest.json", b'{"snapshot": 7}')
+    with pytest.raises(SnapshotDamaged, match=rf"snapshot {FIRST}: manifest.json: snapshot: Input should be"):
+        catalog.manifest(FIRST)

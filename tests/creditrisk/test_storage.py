@@ -1,6 +1,8 @@
 """Storage on a local folder and on a real S3 server."""
 
+import os
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -85,6 +87,41 @@ def test_unfinished_work_is_removed_and_its_neighbours_stay(storage: Storage) ->
     storage.remove_unfinished("v/1")
     storage.remove_unfinished("v/nothing-there")
     assert storage.keys() == ["v/12/a"]
+
+
+def test_a_folder_is_removed_with_what_is_below_and_its_neighbours_stay(storage: Storage) -> None:
+    for key in ("v/1/a", "v/1/b/c", "v/12/a", "w/1/deep/er"):
+        storage.create(key, b"")
+    for folder in ("v/1", "w/1", "v/nothing-there"):
+        storage.remove_folder(folder)
+    assert storage.keys() == ["v/12/a"]
+    if storage.local_root:
+        assert sorted(path.name for path in storage.local_root.rglob("*")) == ["12", "a", "v"]
+
+
+def test_an_object_is_removed_and_may_be_gone_already(storage: Storage) -> None:
+    storage.create("v/a", b"1")
+    for _ in range(2):
+        storage.remove("v/a")
+    assert not storage.exists("v/a")
+    storage.create("v/a", b"2")
+    assert storage.read("v/a") == b"2"
+
+
+def test_a_folders_newest_change_is_that_of_its_newest_object(storage: Storage) -> None:
+    assert storage.newest_change("v") is None
+    begun = datetime.now(UTC) - timedelta(seconds=2)  # S3 knows whole seconds
+    storage.create("v/deep/a", b"")
+    first = storage.newest_change("v")
+    assert first
+    assert begun <= first <= datetime.now(UTC) + timedelta(seconds=2)
+    if storage.local_root:
+        os.utime(storage.local_root / "v/deep/a", (0, 0))
+        storage.create("v/b", b"")
+        newest = storage.newest_change("v")
+        assert newest
+        assert newest >= begun
+        assert storage.newest_change("v/deep") == datetime.fromtimestamp(0, UTC)
 
 
 def test_wrong_credentials_are_an_error_without_the_secret(

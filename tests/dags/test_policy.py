@@ -12,7 +12,7 @@ import pytest
 
 from creditrisk.settings import PROJECT_ROOT
 
-DAG_IDS = ("refresh_features", "train_model", "promote_model", "roll_back_model")
+DAG_IDS = ("refresh_features", "train_model", "promote_model", "roll_back_model", "remove_expired")
 HEAVY = (
     "pandas",
     "numpy",
