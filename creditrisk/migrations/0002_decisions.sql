@@ -51,11 +51,12 @@ BEGIN
         DECLARE
             name text := 'decisions_' || to_char(day, 'YYYYMMDD');
         BEGIN
-            IF to_regclass(format('%%I.%%I', %1$L, name)) IS NOT NULL THEN
+            IF EXISTS (SELECT FROM pg_class WHERE relname = name AND relnamespace = %1$L::regnamespace) THEN
                 RETURN;
             END IF;
             PERFORM pg_advisory_xact_lock(hashtextextended('decision days of ' || %1$L, 0));
-            IF to_regclass(format('%%I.%%I', %1$L, name)) IS NOT NULL THEN
+            -- Asked of the table of tables, not of to_regclass, which may still believe what it saw before the lock.
+            IF EXISTS (SELECT FROM pg_class WHERE relname = name AND relnamespace = %1$L::regnamespace) THEN
                 RETURN;
             END IF;
             EXECUTE format('CREATE TABLE %%1$I.%%2$I (LIKE %%1$I.decisions INCLUDING CONSTRAINTS)', %1$L, name);

@@ -352,6 +352,7 @@ class TestFrame:
             "/predict",
             "/predict/batch",
             "/",
+            "/decisions/{decision_id}",
             "/features/{customer}",
             "/model",
             "/health/live",
