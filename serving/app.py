@@ -23,6 +23,7 @@ from creditrisk.settings import Settings
 from creditrisk.storage import Storage
 from serving.access import Access
 from serving.decision_routes import decision_routes
+from serving.model_routes import model_routes
 from serving.model_watch import ModelWatch
 from serving.operator_routes import operator_routes
 from serving.predictor import Predictor
@@ -61,9 +62,8 @@ def create_app(settings: Settings) -> FastAPI:
         timeout_seconds=settings.store_timeout_seconds,
         pool_size=settings.store_pool_size,
     )
-    models = ModelWatch(
-        ReleaseLedger(registry), ModelRegistry(registry), settings.challenger_microseconds_limit
-    )
+    ledger = ReleaseLedger(registry)
+    models = ModelWatch(ledger, ModelRegistry(registry), settings.challenger_microseconds_limit)
     spool = Spool(settings.spool_folder)
     log = Shipping(spool, DecisionStore(database_url, settings.database_schema))
     predictor = Predictor(reader, models, settings.zone, spool)
@@ -113,7 +113,8 @@ def create_app(settings: Settings) -> FastAPI:
         decision_routes(predictor, settings.request_body_limit_bytes, settings.batch_body_limit_bytes)
     )
     app.include_router(receipt_routes(log, settings.store_timeout_seconds))
-    app.include_router(operator_routes(predictor, log, provenance))
+    app.include_router(model_routes(models, ledger, settings.zone, provenance))
+    app.include_router(operator_routes(predictor, log))
     answer_errors(app)
     return app
 

@@ -56,6 +56,20 @@ def score_many(model: ServedModel, customers: Sequence[int], rows: Sequence[Feat
     ]
 
 
+def fall_back(scored: Scored, problem: str) -> Scored:
+    """The champion's answer in place of the challenger's, which failed after it had scored."""
+    paired = scored.paired
+    assert paired is not None  # noqa: S101  the challenger decides on nobody without it
+    return scored._replace(
+        model_version=scored.champion,
+        arm=Arm.FALLBACK,
+        probability=paired.champion_probability,
+        threshold=paired.champion_threshold,
+        decision=int(paired.champion_probability >= paired.champion_threshold),
+        paired=paired._replace(challenger_probability=None, challenger_problem=problem),
+    )
+
+
 def _alone(model: ServedModel, probability: float) -> Scored:
     version, threshold = model.manifest.version, model.manifest.threshold
     return Scored(

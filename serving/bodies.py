@@ -10,6 +10,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, Strict, With
 from pydantic_core import PydanticCustomError
 
 from creditrisk.contract import FEATURES, Feature
+from creditrisk.release import ReleaseAction
 from serving.refusals import FieldRepeated
 
 LARGEST_ID = 2**63 - 1
@@ -115,6 +116,16 @@ class CustomerFeatures(AnswerBody):
     features: Features
 
 
+class Challenging(AnswerBody):
+    """The version that challenges the one that serves."""
+
+    version: str = Field(examples=["2021-01-31-0123456789"])
+    share: float = Field(ge=0, le=1, description="of customers whom it decides on; at 0 it only scores")
+    is_scored: bool = Field(description="whether this process scores with it")
+    threshold: float | None = Field(description="None until it is loaded")
+    problem: str | None = Field(description="why it is not scored")
+
+
 class ServedVersion(AnswerBody):
     """What serves, since when, and by which code."""
 
@@ -125,10 +136,30 @@ class ServedVersion(AnswerBody):
     threshold: float
     training_snapshot: str
     contract_fingerprint: str
+    challenger: Challenging | None = Field(
+        description="the version that is compared with it, if there is one"
+    )
     code_version: str = Field(description="of the service")
     image: str | None = Field(description="of the service, where it runs from one")
     openapi_sha256: str = Field(description="changes when this interface does")
-    problem: str | None = Field(description="why a newer version is not served")
+    problem: str | None = Field(
+        description="why a newer version is not served, why the challenger is not scored, or why the release"
+        " records cannot be read"
+    )
+
+
+class ReleaseThen(AnswerBody):
+    """The release that was in force at a moment; workers take one up within five seconds."""
+
+    at: datetime = Field(description="the moment asked for")
+    version: str = Field(description="the champion", examples=["2020-12-31-0123456789"])
+    challenger: str | None
+    share: float = Field(description="of customers whom the challenger decided on")
+    release: int = Field(description="number of the release record")
+    action: ReleaseAction
+    released_at: datetime
+    by: str
+    reason: str
 
 
 class Alive(AnswerBody):
@@ -149,10 +180,11 @@ class Readiness(AnswerBody):
     """Whether decisions can be given; ``missing`` names what keeps them from it."""
 
     status: Literal["ready", "not ready"]
-    missing: list[Literal["model", "store", "log"]]
+    missing: list[Literal["model", "store", "log", "keys"]]
     model: PartHealth
     store: PartHealth
     log: PartHealth
+    keys: PartHealth
 
 
 class Problem(AnswerBody):

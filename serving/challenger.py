@@ -5,6 +5,7 @@ import time
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from creditrisk.errors import CreditRiskError
 from creditrisk.features import FeatureRow
 from serving.loaded_version import LoadedVersion
 
@@ -68,7 +69,7 @@ class Challenger:
             probability = self.loaded.flat.probability(features)
             problem = _problem_of(probability)
         except Exception as error:  # noqa: BLE001  whatever it raises, the champion's answer is to stand
-            problem = _words(error)
+            problem = in_words(error)[:LONGEST_PROBLEM]
         nanoseconds = time.perf_counter_ns() - began
         if nanoseconds > self._far_too_slow_nanoseconds:
             self._was_far_too_slow(1)
@@ -121,6 +122,7 @@ def _problem_of(probability: float) -> str | None:
     return None if 0.0 <= probability <= 1.0 else f"its probability is {probability!r}, which is none"
 
 
-def _words(error: Exception) -> str:
+def in_words(error: Exception) -> str:
+    """One line for an operator: our own errors speak for themselves, others are named."""
     line = next(iter(str(error).splitlines()), "")
-    return f"{type(error).__name__}: {line}"[:LONGEST_PROBLEM]
+    return line if isinstance(error, CreditRiskError) else f"{type(error).__name__}: {line}"

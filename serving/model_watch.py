@@ -12,12 +12,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
-from creditrisk.errors import CreditRiskError, NothingReleased, VersionUnservable
+from creditrisk.errors import NothingReleased, VersionUnservable
 from creditrisk.reasons import Explainer
 from creditrisk.registry import ModelRegistry
 from creditrisk.release import ReleaseRecord
 from creditrisk.release_ledger import ReleaseLedger
-from serving.challenger import Challenger
+from serving.challenger import Challenger, in_words
 from serving.loaded_version import LoadedVersion, load_version
 
 logger = logging.getLogger(__name__)
@@ -98,7 +98,7 @@ class ModelWatch:
         try:
             newer = await asyncio.to_thread(self._newer_record)
         except Exception as error:  # noqa: BLE001  whatever storage raises, what serves goes on serving
-            problem = f"release records: cannot be read: {_words(error)}"
+            problem = f"release records: cannot be read: {in_words(error)}"
             if problem != self._ledger_problem:
                 logger.warning("%s", problem)
             self._ledger_problem = problem
@@ -169,7 +169,7 @@ class ModelWatch:
                     load_version, self._registry, version, microseconds_limit=microseconds_limit
                 )
             except Exception as error:  # noqa: BLE001  a file may hold anything; what serves must go on
-                tell(_words(error))
+                tell(in_words(error))
             await asyncio.sleep(wait)
             wait = min(2 * wait, LAST_RETRY_SECONDS)
 
@@ -181,9 +181,3 @@ def _served(loaded: LoadedVersion, record: ReleaseRecord) -> ServedModel:
 def _cancel(loading: asyncio.Task[None] | None) -> None:
     if loading:
         loading.cancel()  # its thread runs to its end, and nobody takes the result
-
-
-def _words(error: Exception) -> str:
-    """One line for an operator: our own errors speak for themselves, others are named."""
-    line = next(iter(str(error).splitlines()), "")
-    return line if isinstance(error, CreditRiskError) else f"{type(error).__name__}: {line}"

@@ -1,12 +1,10 @@
 """What operators and load balancers ask."""
 
-from collections.abc import Callable
 from typing import Any
 
 from fastapi import APIRouter, Response
 
-from creditrisk.api_keys import Scope
-from serving.bodies import Alive, Readiness, ServedVersion
+from serving.bodies import Alive, Readiness
 from serving.health import Part, log_health, model_health, store_health
 from serving.http import GuardedRoute, answer, documented
 from serving.predictor import Predictor
@@ -14,36 +12,14 @@ from serving.refusals import RETRY_AFTER_SECONDS
 from serving.shipping import Shipping
 
 
-def operator_routes(
-    predictor: Predictor, log: Shipping, provenance: Callable[[], dict[str, Any]]
-) -> APIRouter:
+def operator_routes(predictor: Predictor, log: Shipping) -> APIRouter:
     """What operators and load balancers ask.
 
     Args:
-        predictor: whose health and model it is.
+        predictor: whose health it is.
         log: the decision log.
-        provenance: the service's own ``code_version``, ``image`` and ``openapi_sha256``.
     """
     routes = APIRouter(tags=["operation"], route_class=GuardedRoute)
-
-    @routes.get("/model", **documented(ServedVersion, 503, scope=Scope.READ))
-    async def model() -> Response:
-        """The model version that serves."""
-        served = predictor.models.serving()
-        manifest = served.manifest
-        return answer(
-            {
-                "version": manifest.version,
-                "release": served.record.number,
-                "released_at": served.record.at,
-                "since": served.since,
-                "threshold": manifest.threshold,
-                "training_snapshot": manifest.snapshot,
-                "contract_fingerprint": manifest.contract_fingerprint,
-                **provenance(),
-                "problem": predictor.models.problem,
-            }
-        )
 
     @routes.head("/health/live", include_in_schema=False, **documented(Alive, scope=None))
     @routes.get("/health/live", **documented(Alive, scope=None))

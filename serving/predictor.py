@@ -9,11 +9,13 @@ from typing import Any, TypeVar
 
 import uuid_utils
 
-from creditrisk.decisions import DecisionRecord, LoanAsked
+from creditrisk.decisions import Arm, DecisionRecord, LoanAsked
 from creditrisk.errors import CustomerUnknown, QuestionRefused
+from creditrisk.features import FeatureRow
 from creditrisk.online_reader import OnlineReader
-from serving.arms import Scored, score, score_many
-from serving.model_watch import ModelWatch
+from serving.arms import Scored, fall_back, score, score_many
+from serving.challenger import LONGEST_PROBLEM, in_words
+from serving.model_watch import ModelWatch, ServedModel
 from serving.questions import Asked, Looked, Questions
 from serving.spool import Spool
 
@@ -64,8 +66,7 @@ class Predictor:
         scored = score(model, looked.customer, looked.features)
         reasons = None
         if explain:
-            explainer = model.explainer_of(scored.model_version)
-            reasons = await self._in_thread(explainer.reasons, looked.features, scored.probability)
+            scored, reasons = await self._explained(model, looked.features, scored)
         decided = self._recorded(looked, scored, reasons, started, key_name)
         self._spool.append(decided)
         return decided
@@ -111,6 +112,19 @@ class Predictor:
     def close(self) -> None:
         """End the threads."""
         self._threads.shutdown(wait=False, cancel_futures=True)
+
+    async def _explained(
+        self, model: ServedModel, features: FeatureRow, scored: Scored
+    ) -> tuple[Scored, list[dict[str, Any]]]:
+        """The scores with their reasons; the champion's, where the challenger fails at its own."""
+        try:
+            explainer = model.explainer_of(scored.model_version)
+            return scored, await self._in_thread(explainer.reasons, features, scored.probability)
+        except Exception as error:
+            if scored.arm is not Arm.CHALLENGER:
+                raise
+            scored = fall_back(scored, f"its reasons cannot be given: {in_words(error)}"[:LONGEST_PROBLEM])
+        return scored, await self._in_thread(model.explainer.reasons, features, scored.probability)
 
     def _recorded(
         self,

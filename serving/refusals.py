@@ -18,7 +18,11 @@ from creditrisk.errors import (
     DecisionUnknown,
     NothingPublished,
     NothingReleased,
+    NothingServed,
     QuestionRefused,
+    ReleaseError,
+    ReplayUnavailable,
+    StorageError,
     StoreUnavailable,
     VersionUnservable,
 )
@@ -40,9 +44,13 @@ _KNOWN: tuple[tuple[type[CreditRiskError], int, str], ...] = (
     (StoreUnavailable, 503, "store_unavailable"),
     (NothingPublished, 503, "nothing_published"),
     (NothingReleased, 503, "nothing_released"),
+    (NothingServed, 404, "nothing_served"),
+    (ReleaseError, 503, "releases_unreadable"),
+    (StorageError, 503, "storage_unavailable"),
     (VersionUnservable, 503, "model_unavailable"),
     (DecisionLogUnwritable, 503, "decision_log_unwritable"),
     (DecisionUnknown, 404, "decision_unknown"),
+    (ReplayUnavailable, 503, "replay_unavailable"),
 )
 
 

@@ -20,9 +20,10 @@ from sklearn.calibration import CalibratedClassifierCV
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.frozen import FrozenEstimator
 
+from creditrisk import release
 from creditrisk.registry import MODEL_FILE, REFERENCE_FILE, version_folder
 from creditrisk.release import ReleaseAction, ReleaseRecord
-from creditrisk.release_ledger import ReleaseLedger, promote
+from creditrisk.release_ledger import ReleaseLedger, challenge, promote
 from creditrisk.settings import Settings
 from creditrisk.storage import Storage
 from local import postgres as embedded
@@ -109,6 +110,17 @@ class Market:
             by="a test",
             reason="unchecked",
             at=datetime.now(UTC),
+        )
+        ledger.append(record)
+
+    def challenge(self, version: str, share: float = 0.0, *, unchecked: bool = False) -> None:
+        """Let a version challenge the champion, or grow its share; ``unchecked``: whatever its files are."""
+        if not unchecked:
+            challenge(self.settings, version, share, by="a test", reason="to compare it")
+            return
+        ledger = ReleaseLedger(self.registry)
+        record = release.challenge(
+            ledger.newest(), version, share, by="a test", reason="unchecked", at=datetime.now(UTC)
         )
         ledger.append(record)
 

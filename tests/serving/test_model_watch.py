@@ -1,17 +1,17 @@
 """Following the release records: what serves, what does not, and why."""
 
 import time
+from typing import Any
 
 import httpx
 import pytest
 
-from creditrisk.errors import VersionDamaged, VersionUnservable
-from creditrisk.registry import MODEL_FILE, REFERENCE_FILE, ModelRegistry, version_folder
-from creditrisk.release_ledger import roll_back
+from creditrisk.reasons import Explainer
+from creditrisk.registry import MODEL_FILE, ModelRegistry, version_folder
+from creditrisk.release import arm_of
+from creditrisk.release_ledger import abort, complete, roll_back
 from serving import model_watch
-from serving.loaded_version import load_version
 from tests.online_tables import ADA
-from tests.planted_versions import plant, reference_file
 from tests.serving.conftest import Market, open_client
 from tests.serving.service_process import wait_until
 
@@ -21,6 +21,16 @@ ADAS_ROW = (32, 5, 3, 233.5, 1)
 @pytest.fixture(autouse=True)
 def _retries_soon(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(model_watch, "FIRST_RETRY_SECONDS", 0.2)
+
+
+def challenger_of(client: httpx.Client) -> dict[str, Any]:
+    return dict(client.get("/model").json().get("challenger") or {})
+
+
+def receipt(client: httpx.Client) -> dict[str, Any]:
+    """The log's record of a decision made now."""
+    decision = client.post("/predict", json={"id": ADA}).json()["decision_id"]
+    return dict(client.get(f"/decisions/{decision}").json())
 
 
 def version_of(client: httpx.Client) -> str | None:
@@ -146,7 +156,7 @@ class TestRecordsThatCannotBeRead:
         wait_until(lambda: client.get("/model").json()["problem"] is None)
 
 
-class TestLoadVersion:
+class TestLoad:
     def test_a_load_that_takes_long_delays_no_request(
         self, client: httpx.Client, market: Market, monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -168,24 +178,201 @@ class TestLoadVersion:
         assert len(waits) > 20
         assert max(waits) < 0.5
 
-    def test_refuses_a_model_of_another_kind(self, empty_market: Market) -> None:
-        import io
 
-        import joblib
+class TestChallenge:
+    def test_a_shadow_scores_beside_within_five_seconds(self, client: httpx.Client, market: Market) -> None:
+        first = version_of(client)
+        second = market.register(2, threshold=0.3)
+        assert client.get("/model").json()["challenger"] is None
+        assert receipt(client)["paired"] is None
+        market.challenge(second)
+        assert wait_until(lambda: challenger_of(client).get("is_scored") is True) < 5
+        assert challenger_of(client) == {
+            "version": second,
+            "share": 0.0,
+            "is_scored": True,
+            "threshold": 0.3,
+            "problem": None,
+        }
+        kept = receipt(client)
+        assert (kept["release"], kept["arm"], kept["model_version"]) == (2, "champion", first)
+        paired = kept["paired"]
+        assert paired["champion_probability"] == kept["probability"] == market.probability(1, ADAS_ROW)
+        assert paired["challenger_probability"] == market.probability(2, ADAS_ROW)
+        assert (paired["challenger"], paired["challenger_problem"]) == (second, None)
+        assert client.get("/health/ready").json()["model"]["ok"] is True
 
-        pickled = io.BytesIO()
-        joblib.dump({"not": "a model"}, pickled)
-        files = {MODEL_FILE: pickled.getvalue(), REFERENCE_FILE: reference_file([[40, 3, 1, 1.0, 0]], [0.1])}
-        plant(empty_market.registry, "2020-12-31-00000000aa", files)
-        with pytest.raises(VersionUnservable, match="a dict is not a CalibratedClassifierCV"):
-            load_version(ModelRegistry(empty_market.registry), "2020-12-31-00000000aa")
-
-    def test_refuses_a_damaged_version_before_unpickling_it(
-        self, empty_market: Market, monkeypatch: pytest.MonkeyPatch
+    def test_from_shadow_to_champion_it_is_loaded_once(
+        self, client: httpx.Client, market: Market, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        unpickled: list[object] = []
-        monkeypatch.setattr("joblib.load", unpickled.append)
-        version = empty_market.register(2, damaged=True)
-        with pytest.raises(VersionDamaged, match="SHA-256 differs"):
-            load_version(ModelRegistry(empty_market.registry), version)
-        assert not unpickled
+        loads = counted_loads(monkeypatch)
+        first, second = version_of(client), market.register(2)
+        for share in (0.0, 0.05, 1.0):
+            market.challenge(second, share)
+            wait_until(lambda share=share: challenger_of(client).get("share") == share)
+            wait_until(lambda: challenger_of(client)["is_scored"])
+            kept = receipt(client)
+            is_theirs = arm_of(ADA, second, share)
+            assert kept["arm"] == ("challenger" if is_theirs else "champion")
+            assert (kept["model_version"], kept["champion"]) == (second if is_theirs else first, first)
+            assert kept["probability"] == market.probability(2 if is_theirs else 1, ADAS_ROW)
+        complete(market.settings, second, by="a test", reason="approved")
+        assert wait_until(lambda: version_of(client) == second) < 5
+        assert loads == [second]
+        assert client.get("/model").json()["challenger"] is None
+        assert receipt(client)["paired"] is None
+
+    def test_an_abort_ends_it_and_a_new_one_begins_anew(self, client: httpx.Client, market: Market) -> None:
+        second = market.register(2)
+        market.challenge(second)
+        wait_until(lambda: challenger_of(client).get("is_scored") is True)
+        abort(market.settings, second, by="a test", reason="flips")
+        wait_until(lambda: client.get("/model").json()["release"] == 3)
+        assert (client.get("/model").json()["challenger"], receipt(client)["paired"]) == (None, None)
+        market.challenge(second)
+        wait_until(lambda: challenger_of(client).get("is_scored") is True)
+
+    def test_a_service_that_starts_during_one_has_both(self, market: Market) -> None:
+        market.challenge(market.register(2))
+        with open_client(market.settings) as client:
+            wait_until(lambda: challenger_of(client).get("is_scored") is True)
+            assert client.get("/model").json()["release"] == 2
+
+
+class TestChallengerThatCannotScore:
+    @pytest.mark.parametrize("flaw", ["damaged", "shifted"])
+    def test_leaves_the_champion_deciding_and_shows(
+        self, client: httpx.Client, market: Market, flaw: str
+    ) -> None:
+        first = version_of(client)
+        second = market.register(2, shifted=1e-6 if flaw == "shifted" else 0.0)
+        market.challenge(second)
+        if flaw == "damaged":
+            wait_until(lambda: challenger_of(client).get("is_scored") is True)
+            abort(market.settings, second, by="a test", reason="to load it again")
+            wait_until(lambda: client.get("/model").json()["challenger"] is None)
+            market.challenge(second)
+            folder = market.registry.local_root / version_folder(second)  # type: ignore[operator]
+            (folder / MODEL_FILE).write_bytes(b"something else")
+        market.challenge(second, 1.0, unchecked=True)
+        wait_until(lambda: challenger_of(client).get("problem") is not None)
+        problem = str(challenger_of(client)["problem"])
+        assert problem.startswith(f"challenger {second}: not scored: ")
+        assert {"damaged": "SHA-256 differs", "shifted": "the model itself says"}[flaw] in problem
+        assert challenger_of(client)["is_scored"] is False
+        ready = client.get("/health/ready")
+        assert ready.status_code == 200
+        assert ready.json()["model"] == {"ok": False, "serving": first, "problem": problem}
+        wait_until(lambda: challenger_of(client)["share"] == 1.0)
+        kept = receipt(client)
+        assert (kept["arm"], kept["model_version"]) == ("fallback", first)
+        assert kept["probability"] == market.probability(1, ADAS_ROW)
+        assert kept["paired"]["challenger_problem"] == problem[:200]
+        assert kept["paired"]["challenger_probability"] is None
+
+    def test_one_over_the_time_limit_is_refused_and_says_so(self, market: Market) -> None:
+        second = market.register(2)
+        market.challenge(second)
+        settings = market.settings.model_copy(update={"challenger_microseconds_limit": 0.5})
+        with open_client(settings) as client:
+            wait_until(lambda: challenger_of(client).get("problem") is not None)
+            assert "over the limit of 0.5 µs" in challenger_of(client)["problem"]
+            assert client.get("/health/ready").status_code == 200
+            assert "over the limit of 0.5 µs" in receipt(client)["paired"]["challenger_problem"]
+
+    def test_a_promoted_one_that_was_refused_is_loaded_as_champion(self, market: Market) -> None:
+        second = market.register(2)
+        market.challenge(second)
+        settings = market.settings.model_copy(update={"challenger_microseconds_limit": 0.5})
+        with open_client(settings) as client:
+            wait_until(lambda: challenger_of(client).get("problem") is not None)
+            market.release(second)
+            wait_until(lambda: version_of(client) == second)
+            assert client.get("/model").json()["problem"] is None
+
+    def test_a_missing_one_is_scored_once_it_arrives(self, client: httpx.Client, market: Market) -> None:
+        second = market.register(2)
+        folder = market.registry.local_root / version_folder(second)  # type: ignore[operator]
+        aside = folder.with_name("aside")
+        folder.rename(aside)
+        market.challenge(second, unchecked=True)
+        wait_until(lambda: challenger_of(client).get("problem") is not None)
+        aside.rename(folder)
+        wait_until(lambda: challenger_of(client)["is_scored"])
+        assert client.get("/model").json()["problem"] is None
+
+    def test_its_load_delays_no_request_and_disturbs_no_champion(
+        self, client: httpx.Client, market: Market, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        first = version_of(client)
+        quickly_loaded = ModelRegistry.load
+
+        def load(registry: ModelRegistry, version: str) -> object:
+            time.sleep(1.0)
+            return quickly_loaded(registry, version)
+
+        monkeypatch.setattr(ModelRegistry, "load", load)
+        second = market.register(2)
+        market.challenge(second)
+        wait_until(lambda: challenger_of(client).get("version") == second)
+        assert receipt(client)["paired"]["challenger_problem"] == f"challenger {second}: still being loaded"
+        assert client.get("/health/ready").json()["model"]["ok"] is True
+        waits = []
+        while not challenger_of(client)["is_scored"]:
+            began = time.monotonic()
+            assert client.post("/predict", json={"id": ADA}).json()["model_version"] == first
+            waits.append(time.monotonic() - began)
+        assert len(waits) > 10
+        assert max(waits) < 0.5
+
+    def test_a_rollback_to_what_cannot_be_loaded_ends_the_challenge_all_the_same(
+        self, client: httpx.Client, market: Market
+    ) -> None:
+        first, second = version_of(client), market.register(2)
+        market.challenge(second)
+        market.challenge(second, 1.0)
+        wait_until(lambda: challenger_of(client).get("is_scored") is True)
+        assert receipt(client)["arm"] == "challenger"
+        market.release(market.register(3, damaged=True), unchecked=True)
+        wait_until(lambda: "SHA-256 differs" in str(client.get("/model").json()["problem"]))
+        kept = receipt(client)
+        assert (kept["arm"], kept["model_version"], kept["paired"]) == ("champion", first, None)
+
+
+class TestReasons:
+    def test_of_a_challenger_that_fails_at_them_are_the_champions(
+        self, client: httpx.Client, market: Market, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        first, second = version_of(client), market.register(2)
+        market.challenge(second)
+        market.challenge(second, 1.0)
+        wait_until(lambda: challenger_of(client).get("is_scored") is True)
+        reasons = Explainer.reasons
+
+        def failing(explainer: Explainer, features: Any, probability: float) -> Any:
+            if probability == market.probability(2, ADAS_ROW):
+                raise IndexError("index 9 is out of bounds")
+            return reasons(explainer, features, probability)
+
+        monkeypatch.setattr(Explainer, "reasons", failing)
+        answer = client.post("/predict", json={"id": ADA, "explain": True})
+        assert answer.status_code == 200
+        kept = client.get(f"/decisions/{answer.json()['decision_id']}").json()
+        assert (kept["arm"], kept["model_version"]) == ("fallback", first)
+        assert kept["probability"] == answer.json()["probability"] == market.probability(1, ADAS_ROW)
+        assert kept["paired"]["challenger_problem"] == (
+            "its reasons cannot be given: IndexError: index 9 is out of bounds"
+        )
+
+
+def counted_loads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Versions in the order in which they are loaded from now on."""
+    loads: list[str] = []
+    load = ModelRegistry.load
+
+    def counted(registry: ModelRegistry, version: str) -> Any:
+        loads.append(version)
+        return load(registry, version)
+
+    monkeypatch.setattr(ModelRegistry, "load", counted)
+    return loads
