@@ -102,17 +102,25 @@ class DecisionStore:
         """
         days = {date(*map(int, found.groups())) for found in map(_DAY.search, records) if found}
         try:
+            await self._add_with_days(records, days - self._days)
+        except RecordsRefused:
+            if not days & self._days:
+                raise
+            await self._add_with_days(records, days)  # retention may have removed a day that was there
+        self._days |= days
+
+    async def _add_with_days(self, records: Sequence[bytes], new_days: set[date]) -> None:
+        try:
             async with self._free, asyncio.timeout(ADD_SECONDS):
                 connection = await self._connected()
                 async with connection.transaction():
                     if not self._can_copy:
                         await connection.execute(_COPIED_INTO)
                     await connection.copy_to_table("shipped", source=_Copied(records), schema_name="pg_temp")
-                    for day in days - self._days:
+                    for day in new_days:
                         await connection.execute(self._add_day, day)
                     await connection.execute(self._add)
         except _REFUSALS as error:
-            self._days.clear()  # a day that retention removed must be made again
             raise RecordsRefused(f"{type(error).__name__}: {_first_line(error)}") from error
         except _FAILURES as error:
             self._drop()
@@ -121,7 +129,6 @@ class DecisionStore:
             self._drop()
             raise
         self._can_copy = True
-        self._days |= days
 
     async def find(self, decision_id: str, timeout_seconds: float) -> DecisionRecord | None:
         """The record of a decision, or None.

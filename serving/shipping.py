@@ -174,18 +174,15 @@ class Shipping:
             await self._add(segment, bodies[middle:])
 
     def _set_aside(self, segment: Segment, line: bytes, reason: str, file_name: str) -> None:
-        """Keep what cannot be shipped, with the reason; raises OSError."""
-        kept = {
-            "at": datetime.now(UTC).isoformat(),
-            "segment": segment.path.name,
-            "reason": reason,
-            "line": line.decode(errors="backslashreplace"),
-        }
-        descriptor = os.open(
-            self._spool.folder / file_name, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600
-        )
+        """Keep what cannot be shipped, once, with the reason; raises OSError."""
+        path = self._spool.folder / file_name
+        text = json.dumps(line.decode(errors="backslashreplace"))
+        if path.exists() and text.encode() in path.read_bytes():
+            return  # by a worker that was killed before it had shipped the rest
+        entry = {"at": datetime.now(UTC).isoformat(), "segment": segment.path.name, "reason": reason}
+        descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
         with os.fdopen(descriptor, "wb") as file:
-            file.write(json.dumps(kept).encode() + b"\n")
+            file.write(f'{json.dumps(entry)[:-1]}, "line": {text}}}\n'.encode())
             file.flush()
             os.fsync(descriptor)
         logger.error("a line of %s set aside in %s: %s", segment.path.name, file_name, reason)
