@@ -10,6 +10,7 @@ from creditrisk.contract import OLDEST_AGE, ROW_RULES, YOUNGEST_AGE, YOUNGEST_WO
 from creditrisk.features import full_years
 
 _SENTENCES = {rule.name: rule.sentence for rule in ROW_RULES}
+_SENTENCES["birthday_in_future"] = "The birthday is after today."  # a question lands today
 
 
 class BrokenRule(NamedTuple):

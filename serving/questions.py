@@ -97,7 +97,8 @@ class Questions:
 
 def _checked_day(as_of: date, published: PublishedHistories) -> date:
     if as_of < published.as_of:
-        raise QuestionRefused(("as_of", as_of, f"Input should not be before {published.snapshot}'s date"))
+        rule = f"Input should not be before the date of snapshot {published.snapshot}"
+        raise QuestionRefused(("as_of", as_of, rule))
     return as_of
 
 
@@ -124,7 +125,7 @@ def _first_loan(
 ) -> Looked:
     """Of a new customer; what is published of a known one is not overruled by what a client says."""
     if customer in published.histories:
-        rule = f"Input is for new customers only, and {published.snapshot} knows customer {customer}"
+        rule = f"Input is for new customers only, and snapshot {published.snapshot} knows customer {customer}"
         raise QuestionRefused(*((name, value, rule) for name, value in given._asdict().items()))
     broken = broken_by_applicant(given.birthday, given.job_start_date, as_of, today)
     if broken:

@@ -50,6 +50,16 @@ def test_a_connection_is_opened_when_needed_and_used_again(postgres: embedded.Ur
     assert (slots, idle) == (2, 1)
 
 
+def test_all_rows_of_a_statement_come_at_once_and_the_connection_is_kept(postgres: embedded.Urls) -> None:
+    async def many(connections: Connections) -> list[int]:
+        statement = "SELECT number FROM unnest($1::bigint[]) AS number WHERE number > 1"
+        with pytest.raises(asyncpg.UndefinedTableError):
+            await connections.fetch_rows("SELECT * FROM no_such_table", deadline=in_time())
+        return [row[0] for row in await connections.fetch_rows(statement, [3, 1, 2], deadline=in_time())]
+
+    assert use(postgres, 2, many) == ([3, 2], 2, 1)
+
+
 def test_no_more_are_open_than_allowed(postgres: embedded.Urls) -> None:
     async def crowd(connections: Connections) -> set[object]:
         statements = ["SELECT pg_backend_pid() FROM pg_sleep(0.01)"] * 20

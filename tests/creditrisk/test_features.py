@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from creditrisk.features import (
     CustomerHistory,
     features_of_application,
+    features_of_first_application,
     full_years,
     mean_amount,
     years_on_the_job,
@@ -66,6 +67,18 @@ def test_on_the_newest_loans_own_day_its_loans_are_not_seen() -> None:
 def test_a_first_day_has_no_mean() -> None:
     first = replace(HISTORY, loan_count_before_newest_day=0, amount_sum_micros_before_newest_day=0)
     assert features_of_application(first, date(2020, 6, 1)) == (40, 10, 0, None, 1)
+
+
+def test_a_first_application_knows_of_no_loans() -> None:
+    day = date(2020, 6, 1)
+    assert features_of_first_application(HISTORY.birthday, HISTORY.job_start_date, 0, day) == (
+        40,
+        10,
+        0,
+        None,
+        0,
+    )
+    assert features_of_first_application(HISTORY.birthday, None, 1, day) == (40, None, 0, None, 1)
 
 
 def test_the_past_is_refused() -> None:

@@ -7,6 +7,7 @@ import time
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 from typing import TypeVar
 
@@ -16,7 +17,13 @@ import pytest
 
 from creditrisk.errors import CustomerUnknown, NothingPublished, StoreUnavailable
 from creditrisk.features import CustomerHistory
-from creditrisk.online_reader import OnlineReader, PublishedCustomer, PublishedFeatures
+from creditrisk.online_reader import (
+    OnlineReader,
+    PublishedCustomer,
+    PublishedFeatures,
+    PublishedFeaturesOfMany,
+    PublishedHistories,
+)
 from creditrisk.settings import Settings
 from local import postgres as embedded
 from tests.conftest import free_port
@@ -71,6 +78,28 @@ class TestAnswers:
     def test_gives_missing_features_as_none(self, market_settings: Settings) -> None:
         answer = ask(reader_of(market_settings), lambda reader: reader.features(-7))
         assert answer.features == (50, None, 0, None, 0)
+
+    @pytest.mark.usefixtures("published")
+    def test_gives_several_customers_at_once_and_leaves_out_the_unknown(
+        self, market_settings: Settings
+    ) -> None:
+        answer = ask(reader_of(market_settings), lambda reader: reader.features_of_many([42, ADA, -7, ADA]))
+        assert answer == PublishedFeaturesOfMany(
+            "2020-12-31-aaaaaaaaaaaa", {ADA: (32, 5, 3, 233.5, 1), -7: (50, None, 0, None, 0)}
+        )
+
+    @pytest.mark.usefixtures("published")
+    def test_gives_several_histories_with_the_snapshots_date(self, market_settings: Settings) -> None:
+        answer = ask(reader_of(market_settings), lambda reader: reader.histories([ADA, 42]))
+        history = CustomerHistory(BIRTHDAY, JOB_START, 1, NEWEST_LOAN, 4, 934_000_000, 3, 700_500_000)
+        assert answer == PublishedHistories("2020-12-31-aaaaaaaaaaaa", date(2020, 12, 31), {ADA: history})
+
+    def test_a_pointer_to_what_is_not_a_snapshot_is_not_followed(
+        self, published: OnlineTables, market_settings: Settings
+    ) -> None:
+        published.point(("yesterday", FIRST[1]))
+        with pytest.raises(StoreUnavailable, match=r"current_snapshot.snapshot: snapshot 'yesterday'"):
+            ask(reader_of(market_settings), lambda reader: reader.features(ADA))
 
     @pytest.mark.usefixtures("published")
     def test_gives_all_that_is_published_of_a_customer(self, market_settings: Settings) -> None:
