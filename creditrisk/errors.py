@@ -24,7 +24,8 @@ CreditRiskError
 │   ├── DecisionLogUnwritable    a decision's record cannot be written, so it must not be answered
 │   ├── DecisionUnknown          no decision of that id is in the log
 │   ├── RecordDamaged            what should be a decision's record is not one, or not whole
-│   └── RecordsRefused           Postgres does not take some of the records
+│   ├── RecordsRefused           Postgres does not take some of the records
+│   └── ReplayUnavailable        a decision could not be replayed in time
 ├── TrainingError
 │   ├── SpecInvalid              a model spec breaks a rule
 │   ├── RowsInsufficient         a side of the split has too few loans to learn from or to judge by
@@ -150,6 +151,10 @@ class RecordDamaged(DecisionLogError):
 
 class RecordsRefused(DecisionLogError):
     """Postgres does not take some of the records; the others of the same batch are not added either."""
+
+
+class ReplayUnavailable(DecisionLogError):
+    """A decision could not be replayed in time, or its replay failed; it may go right later."""
 
 
 class TrainingError(CreditRiskError):
