@@ -10,6 +10,9 @@ from typing import Literal
 DAYS_PER_YEAR = 365
 """Ages are ``floor(days / 365)``: the source's own definition, without leap days."""
 
+AGE_BANDS = ((18, 30), (30, 40), (40, 50), (50, 60), (60, 101))
+"""From the first up to, not including, the second: groups that models are compared in."""
+
 NOT_EMPLOYED_YEAR = 3021
 """The source writes a job start in this year for a customer who is not employed."""
 

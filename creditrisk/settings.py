@@ -7,7 +7,7 @@ read from ``var/creditrisk.env``, which the local stack writes; then the default
 
 import os
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 from urllib.parse import quote
 from zoneinfo import ZoneInfo
 
@@ -98,7 +98,9 @@ class CanarySettings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    steps: tuple[Annotated[float, Field(gt=0.0, lt=1.0)], ...] = Field((0.05, 0.25, 0.50), max_length=10)
+    steps: tuple[Annotated[float, Field(gt=0.0, lt=1.0)], ...] = Field(
+        (0.05, 0.25, 0.50), min_length=1, max_length=10
+    )
     """The challenger's shares between the shadow and the whole, growing."""
     judge_interval_seconds: float = Field(300, gt=0)
     step_least_seconds: float = Field(3600, ge=0)
@@ -214,6 +216,15 @@ class Settings(BaseSettings):
     """Requests of one API key, at all workers together; 0 sets no limit."""
     rate_limit_burst: int = Field(2000, ge=1)
     """Requests of one API key that may come at once."""
+    snapshot_age_warn_days: int = Field(3, ge=0)
+    """Days from the published snapshot's date beyond which health tells a problem."""
+    snapshot_age_limit_days: int = Field(0, ge=0)
+    """Days beyond which the service is not ready; 0: it is ready with a snapshot of any age."""
+    api_workers: int = Field(0, ge=0, le=256)
+    """Processes that answer requests; 0: as many as are right for the machine."""
+    log_requests: Literal["all", "notable"] = "all"
+    """Which requests are logged: notable ones failed, were refused to their caller, or were slow."""
+    slow_request_milliseconds: float = Field(250.0, gt=0)
 
     @field_validator("time_zone")
     @classmethod

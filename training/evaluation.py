@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict
 
-from creditrisk.contract import FEATURE_NAMES
+from creditrisk.contract import AGE_BANDS, FEATURE_NAMES
 from creditrisk.registry import Estimate
 from training.bootstrap import (
     CALIBRATION_BINS,
@@ -21,7 +21,6 @@ from training.bootstrap import (
 )
 from training.dataset import BoolArray, FloatArray, Loans
 
-AGE_BANDS = ((18, 30), (30, 40), (40, 50), (50, 60), (60, 101))
 PERMUTATIONS = 5
 _PERMUTATION_SEED = 11
 

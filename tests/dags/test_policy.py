@@ -12,7 +12,14 @@ import pytest
 
 from creditrisk.settings import PROJECT_ROOT
 
-DAG_IDS = ("refresh_features", "train_model", "promote_model", "roll_back_model", "remove_expired")
+DAG_IDS = (
+    "refresh_features",
+    "train_model",
+    "promote_model",
+    "roll_back_model",
+    "remove_expired",
+    "release_model",
+)
 HEAVY = (
     "pandas",
     "numpy",
@@ -83,7 +90,7 @@ class TestEveryDag:
         assert serialised["dag"]["dag_id"] == dag_id
 
 
-@pytest.mark.parametrize("dag_id", ["promote_model", "roll_back_model"])
+@pytest.mark.parametrize("dag_id", ["promote_model", "roll_back_model", "release_model"])
 def test_a_release_asks_for_a_reason(dags: Mapping[str, Any], dag_id: str) -> None:
     schema = dags[dag_id].params.get_param("reason").schema
     assert schema["minLength"] == 5
