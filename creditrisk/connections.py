@@ -53,8 +53,12 @@ class Connections:
         try:
             left = max(deadline - asyncio.get_running_loop().time(), 0.001)
             answer = await ask(statement, *arguments, timeout=left)
-        except asyncpg.PostgresError:
-            self._idle.append(connection)  # the server answered: the connection works
+        except asyncpg.PostgresError as error:
+            if getattr(error, "severity_en", None) == "ERROR":
+                self._idle.append(connection)  # the server refused the statement: the connection works
+            else:
+                connection.terminate()  # the server ends the connection, though asyncpg may not know it yet
+                self.drop_idle()
             raise
         except BaseException:
             connection.terminate()

@@ -60,7 +60,7 @@ _REFUSALS = (
 )
 """What Postgres raises because of a record, and would raise again."""
 
-_FAILURES = (asyncpg.PostgresError, asyncpg.InterfaceError, OSError)
+_FAILURES = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError)
 """Whatever else goes wrong, time-outs among it: it may go right later."""
 
 

@@ -28,7 +28,7 @@ POINTER_AGE_SECONDS = 1.0
 WARNING_SECONDS = 10.0
 """How often an outage is logged."""
 
-_FAILURES = (asyncpg.PostgresError, asyncpg.InterfaceError, OSError)
+_FAILURES = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError)
 """What asyncpg raises when there is no answer; a time-out is an OSError."""
 
 _TABLE = re.compile(r"features_\d{8}_[0-9a-f]{12}")

@@ -136,6 +136,23 @@ def test_an_idle_connection_that_the_server_closed_is_not_used(postgres: embedde
     assert use(postgres, 2, close_behind_its_back) == (True, 2, 1)
 
 
+def test_a_connection_that_the_server_ends_in_the_middle_is_dropped(postgres: embedded.Urls) -> None:
+    async def end(connections: Connections) -> object:
+        process = await answer_of(connections, "SELECT pg_backend_pid()")
+        running = asyncio.create_task(answer_of(connections, "SELECT pg_sleep(30)"))
+        killer = await asyncpg.connect(postgres.service)
+        try:
+            await killer.execute(f"SELECT pg_terminate_backend({process})")
+        finally:
+            await killer.close()
+        with pytest.raises(asyncpg.PostgresError):
+            await running
+        assert connections._idle == []
+        return await answer_of(connections, "SELECT 7")
+
+    assert use(postgres, 2, end) == (7, 2, 1)
+
+
 def test_a_server_that_is_not_there_costs_no_slot() -> None:
     async def knock() -> int:
         nowhere = Connections("postgresql://nobody@127.0.0.1:1/nothing", 1)

@@ -146,6 +146,29 @@ def market(empty_market: Market) -> Market:
 
 
 @pytest.fixture
+def own_market(tmp_path: Path) -> Iterator[Market]:
+    """As ``market``, in a server that the test may freeze, stop and kill."""
+    settings = Settings(
+        _env_file=None, var_dir=tmp_path / "own var", postgres_port=free_port(), store_timeout_seconds=0.4
+    )
+    urls = embedded.start(settings)
+    named = Settings(_env_file=None, publisher_database_url=urls.publisher, service_database_url=urls.service)
+    own = settings.model_copy(
+        update={
+            "publisher_database_url": named.publisher_database_url,
+            "service_database_url": named.service_database_url,
+        }
+    )
+    try:
+        market = Market(own)
+        market.publish()
+        market.release(market.register(1))
+        yield market
+    finally:
+        embedded.stop(settings)
+
+
+@pytest.fixture
 def client(market: Market) -> Iterator[httpx.Client]:
     """The app in this process, ready."""
     with open_client(market.settings) as client:

@@ -16,13 +16,11 @@ from pathlib import Path
 
 import psutil
 import psycopg2
-import pytest
 from psycopg2 import sql
 
-from creditrisk.release_ledger import roll_back
+from creditrisk.release_ledger import complete, roll_back
 from creditrisk.settings import Settings
 from local import postgres as embedded
-from tests.conftest import free_port
 from tests.keys import HEADER
 from tests.online_tables import ADA, FIRST, SECOND
 from tests.serving.conftest import Market
@@ -83,6 +81,11 @@ class Load:
         return list(dict.fromkeys(version for _, version, _ in self.answers))
 
 
+def _challenge_of(service: ServiceProcess) -> tuple[str, float, bool] | None:
+    challenger = service.get("/model").json().get("challenger")
+    return challenger and (challenger["version"], challenger["share"], challenger["is_scored"])
+
+
 class TestChangesUnderLoad:
     def test_swaps_and_rollbacks_lose_and_delay_no_request(
         self, service: ServiceProcess, market: Market
@@ -103,6 +106,53 @@ class TestChangesUnderLoad:
         assert max(swapped, rolled_back) < 5
         assert load.longest_wait < 0.5
         assert len(load.answers) > 500
+
+    def test_a_challenge_from_shadow_to_champion_loses_and_delays_no_request(
+        self, service: ServiceProcess, market: Market
+    ) -> None:
+        first = service.get("/model").json()["version"]
+        second = market.register(2)
+        with Load(service).running() as load:
+            for share in (0.0, 0.5, 1.0):
+                market.challenge(second, share)
+                wait_until(lambda share=share: _challenge_of(service) == (second, share, True))
+                time.sleep(0.3)
+            complete(market.settings, second, by="a test", reason="approved")
+            wait_until(lambda: service.get("/model").json()["version"] == second)
+            time.sleep(0.3)
+        assert (load.failures, load.statuses()) == ([], {200})
+        assert load.versions() == [first, second]  # growing moves nobody back
+        assert load.longest_wait < 0.5
+
+    def test_a_rollback_during_a_challenge_reaches_all_workers_within_five_seconds(
+        self, service: ServiceProcess, market: Market, tmp_path: Path
+    ) -> None:
+        first = service.get("/model").json()["version"]
+        second, third = market.register(2), market.register(3)
+        market.release(second)
+        market.challenge(third)
+        market.challenge(third, 1.0)
+        with ServiceProcess.started(market.settings, tmp_path / "other.log") as other:
+            workers = [service, other]
+            for worker in workers:
+                wait_until(lambda worker=worker: _challenge_of(worker) == (third, 1.0, True))
+            with Load(service).running(2) as load, Load(other).running(2) as other_load:
+                time.sleep(0.3)
+                roll_back(market.settings, by="a test", reason="under load")
+                waited = [
+                    wait_until(lambda worker=worker: worker.get("/model").json()["version"] == first)
+                    for worker in workers
+                ]
+                time.sleep(0.3)
+        assert sum(waited) < 5
+        for loaded in (load, other_load):
+            assert (loaded.failures, loaded.statuses()) == ([], {200})
+            answered = [version for _, version, _ in loaded.answers]
+            # What was the champion goes on alone until the one before it is loaded.
+            assert [one for one in loaded.versions() if one != second] == [third, first]
+            assert third not in answered[answered.index(loaded.versions()[1]) :]
+            assert answered[-1] == first
+            assert loaded.longest_wait < 0.5
 
     def test_a_moved_pointer_and_a_dropped_table_lose_no_request(
         self, service: ServiceProcess, market: Market
@@ -126,31 +176,6 @@ class TestChangesUnderLoad:
 
 
 class TestStoreOutages:
-    @pytest.fixture
-    def own_market(self, tmp_path: Path) -> Iterator[Market]:
-        """A market in a server that this test may freeze and stop."""
-        settings = Settings(
-            _env_file=None, var_dir=tmp_path / "own var", postgres_port=free_port(), store_timeout_seconds=0.4
-        )
-        urls = embedded.start(settings)
-        named = Settings(
-            _env_file=None, publisher_database_url=urls.publisher, service_database_url=urls.service
-        )
-        market = Market(
-            settings.model_copy(
-                update={
-                    "publisher_database_url": named.publisher_database_url,
-                    "service_database_url": named.service_database_url,
-                }
-            )
-        )
-        market.publish()
-        market.release(market.register(1))
-        try:
-            yield market
-        finally:
-            embedded.stop(market.settings)
-
     def test_a_slow_and_a_dead_store_are_503s_in_time_and_forgotten_when_over(
         self, own_market: Market, tmp_path: Path
     ) -> None:
