@@ -67,32 +67,33 @@ def receipt_routes(log: Shipping, timeout_seconds: float) -> APIRouter:
     )
     async def receipt(decision_id: UUID) -> Response:
         """The receipt of a decision: what was asked, what it rests on, and what both versions said."""
-        return answer(_receipt(await log.find(str(decision_id), timeout_seconds)))
+        return answer(receipt_body(await log.find(str(decision_id), timeout_seconds)))
 
     return routes
 
 
-def _receipt(record: DecisionRecord) -> dict[str, Any]:
+def receipt_body(record: DecisionRecord) -> dict[str, Any]:
+    """A record as a :class:`Receipt`."""
     given, paired = record.given, record.paired
     return {
         "decision_id": record.decision_id,
-        "decided_at": record.decided_at,
         "id": record.customer,
         "customer": "known" if given is None else "new",
         "loan": record.loan,
         "as_of": record.as_of,
-        "given": given and given._asdict(),
-        "snapshot": record.snapshot,
-        "features": dict(zip(FEATURE_NAMES, record.features, strict=True)),
-        "release": record.release,
-        "champion": record.champion,
-        "model_version": record.model_version,
-        "arm": record.arm,
+        "decision": record.decision,
         "probability": record.probability,
         "threshold": record.threshold,
-        "decision": record.decision,
-        "paired": paired and paired._asdict(),
+        "features": dict(zip(FEATURE_NAMES, record.features, strict=True)),
         "reasons": record.reasons,
+        "snapshot": record.snapshot,
+        "model_version": record.model_version,
+        "decided_at": record.decided_at,
+        "given": given and given._asdict(),
+        "release": record.release,
+        "champion": record.champion,
+        "arm": record.arm,
+        "paired": paired and paired._asdict(),
         "latency_microseconds": record.latency_microseconds,
         "key_name": record.key_name,
     }
