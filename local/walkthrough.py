@@ -24,7 +24,14 @@ from local.progress import Progress, StackError
 SAMPLE = "sample"
 """What ``--loans`` says for generated loans, and the market that they live in, apart from anybody's own."""
 SAMPLE_CUSTOMERS, SAMPLE_DAYS, SAMPLE_SEED = 3000, 730, 7
-DAGS = ("refresh_features", "train_model", "promote_model", "roll_back_model", "release_model")
+DAGS = (
+    "refresh_features",
+    "train_model",
+    "promote_model",
+    "release_model",
+    "roll_back_model",
+    "remove_expired",
+)
 OPERATOR = "op"
 _SHOWN_DECISIONS = 5
 _READY_SECONDS = 30

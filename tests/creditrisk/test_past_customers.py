@@ -37,7 +37,9 @@ def test_table_and_files_say_the_same_to_the_bit(market_settings: Settings) -> N
 def test_the_lake_answers_while_postgres_does_not(market_settings: Settings) -> None:
     snapshot = SnapshotFactory(market_settings).write(date(2020, 12, 31), CUSTOMERS).snapshot
     assert looked_up(market_settings, UNREACHABLE, snapshot, 7).customer
-    with pytest.raises(SnapshotMissing, match=r"neither in the online store nor in the lake .*ConnectionRefusedError"):
+    with pytest.raises(
+        SnapshotMissing, match=r"neither in the online store nor in the lake .*ConnectionRefusedError"
+    ):
         looked_up(market_settings, UNREACHABLE, "2020-12-30-aaaaaaaaaaaa", 7)
 
 
