@@ -57,7 +57,7 @@ def test_the_declining_one_declines_everybody(tmp_path: Path) -> None:
     declining, threshold = planted(tmp_path, Fault.DECLINING)
     rows, _ = applicants()
     assert (declining.probabilities(rows) >= threshold).all()
-    over_a_hundred = rows + [100, 0, 0, 0, 0]
+    over_a_hundred = np.add(rows, (100, 0, 0, 0, 0))
     assert 0 < (declining.probabilities(over_a_hundred) >= threshold).mean() < 1
 
 
