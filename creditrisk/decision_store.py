@@ -218,7 +218,7 @@ def _quoted(identifier: str) -> str:
 class _Copied:
     """Records in COPY's text format, a chunk at a time: JSON has no tab and no line feed, only backslashes."""
 
-    CHUNK = 100
+    CHUNK = 50
 
     def __init__(self, records: Sequence[bytes]) -> None:
         self._records = records
@@ -232,6 +232,7 @@ class _Copied:
         if not chunk:
             raise StopAsyncIteration
         self._next += self.CHUNK
+        await asyncio.sleep(0)  # whoever waits for the event loop has a turn
         return b"\n".join(chunk).replace(b"\\", b"\\\\") + b"\n"
 
 

@@ -27,8 +27,11 @@ logger = logging.getLogger(__name__)
 SHIP_SECONDS = 0.5
 LAST_RETRY_SECONDS = 15.0
 ADOPT_SECONDS = 5.0
-BATCH_BYTES = 200_000
-"""Some 250 records: their preparation keeps requests waiting for less than a millisecond."""
+BATCH_BYTES = 500_000
+"""Some 600 records, in one transaction."""
+
+LINES_AT_ONCE = 50
+"""Lines that are prepared before a request may have its turn: some 50 µs."""
 
 FINISH_SECONDS = 5.0
 REJECTED_FILE, TORN_FILE = "rejected.jsonl", "torn.jsonl"
@@ -149,7 +152,9 @@ class Shipping:
         read = segment.read(BATCH_BYTES)
         *lines, torn = read.split(b"\n")
         bodies = []
-        for line in lines:
+        for number, line in enumerate(lines):
+            if number % LINES_AT_ONCE == 0:
+                await asyncio.sleep(0)
             try:
                 bodies.append(json_of(line))
             except RecordDamaged as error:
