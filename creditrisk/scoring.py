@@ -53,6 +53,8 @@ class FlatModel:
     """
 
     roots: IndexArray
+    root_cell: IndexArray
+    root_threshold: FloatArray
     cell: IndexArray
     threshold: FloatArray
     children: IndexArray
@@ -75,8 +77,9 @@ class FlatModel:
         goes_left = [-_INFINITY if value is None or value != value else value for value in row]
         goes_right = [_INFINITY if value is None or value != value else value for value in row]
         cells = np.array(goes_left + goes_right, dtype=self.precision).astype(np.float64)
-        places = self.roots
-        for _ in range(self.depth):  # indexing is faster than take() on arrays this small
+        # Indexing is faster than take() on arrays this small. What the roots compare with is always the same.
+        places = self.children[self.roots + (cells[self.root_cell] > self.root_threshold)]
+        for _ in range(self.depth - 1):
             places = self.children[places + (cells[self.cell[places]] > self.threshold[places])]
         # Added up one by one, as the model does: numpy's pairwise sum can differ in the last bit.
         total = float(self.value[places].cumsum()[-1])
@@ -139,10 +142,12 @@ def flatten(model: Any) -> FlatModel:
     feature = np.where(is_leaf, 0, _joined(trees, "feature"))
     # A split of missing from present values has an infinite threshold, which an infinite cell is not above.
     threshold = np.minimum(_joined(trees, "threshold"), np.finfo(np.float64).max)
-    cell = feature + len(FEATURE_NAMES) * ~_joined(trees, "missing_goes_left")
+    cell = (feature + len(FEATURE_NAMES) * ~_joined(trees, "missing_goes_left")).astype(np.intp)
     return FlatModel(
         roots=2 * roots,
-        cell=cell.astype(np.intp).repeat(2),
+        root_cell=cell[roots],
+        root_threshold=threshold[roots],
+        cell=cell.repeat(2),
         threshold=threshold.repeat(2),
         children=2 * np.column_stack((left, right)).astype(np.intp).ravel(),
         value=_joined(trees, "value").repeat(2),

@@ -68,14 +68,16 @@ def main() -> None:
             wait_until(lambda: service.get("/health/ready").status_code == 200)
             client = LoadClient(service.port, service.process.pid)
             client.round(partial(predict, options.customers, service.key_header), 1)
-            ratios = []
+            ratios, costs = [], []
             for _ in range(options.rounds):
                 alone, shadow, half = rounds(service, client, settings, options.seconds, options.customers)
-                ratios.append((shadow.requests_per_second + half.requests_per_second) / 2)
-                ratios[-1] /= alone.requests_per_second
+                paired = (shadow.requests_per_second + half.requests_per_second) / 2
+                ratios.append(paired / alone.requests_per_second)
+                costs.append((shadow.cpu_microseconds + half.cpu_microseconds) / 2 - alone.cpu_microseconds)
                 print(alone.line("alone"), shadow.line("shadow"), half.line("half"), sep="\n")
                 print(f"ratio {ratios[-1]:.2f}")
             print(f"median ratio {statistics.median(ratios):.2f} (aim: 0.90)")
+            print(f"a challenger costs the worker {statistics.median(costs):.0f} µs of CPU a request")
 
 
 if __name__ == "__main__":
