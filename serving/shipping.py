@@ -83,15 +83,21 @@ class Shipping:
 
         Raises:
             StoreUnavailable: Postgres does not take it now.
-            OSError: the spool cannot be read.
+            OSError: part of the spool cannot be read, or a line not be set aside; the rest was shipped.
         """
         if time.monotonic() - self._adopted_at >= ADOPT_SECONDS:
             self._adopt()
+        unreadable: OSError | None = None
         for segment in self._spool.segments():
-            while segment.shipped < segment.size:
-                await self._ship_some(segment)
-            if self._spool.is_complete(segment):
-                self._spool.remove(segment)
+            try:
+                while segment.shipped < segment.size:
+                    await self._ship_some(segment)
+                if self._spool.is_complete(segment):
+                    self._spool.remove(segment)
+            except OSError as error:
+                unreadable = error  # and the others are shipped all the same
+        if unreadable:
+            raise unreadable
         self._caught_up_at = time.monotonic()
 
     async def finish(self) -> None:

@@ -16,7 +16,7 @@ from creditrisk.errors import DecisionUnknown, StoreUnavailable
 from creditrisk.online_store import OnlineStore
 from creditrisk.settings import Settings
 from serving import shipping as shipping_module
-from serving.segments import segment_files
+from serving.segments import Segment, segment_files
 from serving.shipping import REJECTED_FILE, TORN_FILE, Shipping
 from serving.spool import Spool
 from tests.conftest import free_port
@@ -173,6 +173,29 @@ class TestShip:
             assert shipping.health().rejected == 2  # another worker, after a restart, shows them too
 
         with_shipping(settings, later)
+
+    def test_a_segment_that_cannot_be_read_does_not_hold_up_the_others(
+        self, settings: Settings, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        bad = left_by_a_dead_worker(settings, to_line(record(1)))
+        left_by_a_dead_worker(settings, to_line(record(2)))
+        read = Segment.read
+
+        def read_or_fail(segment: Segment, most: int) -> bytes:
+            if segment.path == bad:
+                raise OSError(5, "Input/output error")
+            return read(segment, most)
+
+        monkeypatch.setattr(Segment, "read", read_or_fail)
+
+        async def work(shipping: Shipping, spool: Spool) -> None:
+            spool.append(record(3))
+            with pytest.raises(OSError, match="Input/output error"):
+                await shipping.ship()
+
+        with_shipping(settings, work)
+        assert logged(settings) == [2, 3]
+        assert bad.exists()
 
     def test_nothing_is_lost_or_removed_while_postgres_is_down(self, settings: Settings) -> None:
         async def down(shipping: Shipping, spool: Spool) -> None:
