@@ -242,6 +242,11 @@ class Settings(BaseSettings):
             raise ValueError("neither a file:/// nor an s3:// URL")
         return value.rstrip("/")
 
+    @field_validator("spool_dir", mode="before")
+    @classmethod
+    def _is_a_folder_if_not_empty(cls, value: object) -> object:
+        return None if value == "" else value
+
     @property
     def zone(self) -> ZoneInfo:
         """The market's time zone."""

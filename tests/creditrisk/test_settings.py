@@ -17,6 +17,18 @@ def test_places_follow_the_var_folder_and_the_market(tmp_path: Path) -> None:
     assert settings.mlflow_uri == f"sqlite:///{tmp_path}/my var/mlflow/mlflow.db"
 
 
+@pytest.mark.parametrize(
+    ("value", "folder"), [(None, "{}/var/spool/br"), ("", "{}/var/spool/br"), ("{}/other", "{}/other/br")]
+)
+def test_the_spool_is_a_markets_own_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, value: str | None, folder: str
+) -> None:
+    if value is not None:
+        monkeypatch.setenv("CREDITRISK_SPOOL_DIR", value.format(tmp_path))
+    settings = load_settings(var_dir=tmp_path / "var", market="br")
+    assert str(settings.spool_folder) == folder.format(tmp_path)
+
+
 def test_the_environment_beats_the_file_and_the_file_beats_the_default(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
