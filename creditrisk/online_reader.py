@@ -9,6 +9,7 @@ import logging
 import re
 import time
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import fields
 from datetime import date
 from typing import Any, NamedTuple
 
@@ -30,6 +31,11 @@ WARNING_SECONDS = 10.0
 
 _FAILURES = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError)
 """What asyncpg raises when there is no answer; a time-out is an OSError."""
+
+_HISTORY_COLUMNS = tuple(
+    "loan_date" if part.name == "newest_loan_date" else part.name for part in fields(CustomerHistory)
+)
+"""In the order of a history's own fields."""
 
 _TABLE = re.compile(r"features_\d{8}_[0-9a-f]{12}")
 
@@ -59,12 +65,17 @@ class PublishedFeaturesOfMany(NamedTuple):
 
 
 class PublishedHistories(NamedTuple):
-    """What questions about new loans need of several customers; the unknown are not in it."""
+    """What questions about new loans need of several customers."""
 
     snapshot: str
     as_of: date
     """The snapshot's date."""
-    histories: dict[int, CustomerHistory]
+    rows: dict[int, Any]
+
+    def history_of(self, customer: int) -> CustomerHistory | None:
+        """A customer's history; None of an unknown one. Made when asked for: a thousand at once take long."""
+        row = self.rows.get(customer)
+        return None if row is None else CustomerHistory(*tuple(row)[1:])
 
 
 class _Pointer(NamedTuple):
@@ -128,8 +139,7 @@ class OnlineReader:
     async def histories(self, customers: Sequence[int]) -> PublishedHistories:
         """Histories of several customers, by one statement; raises what :meth:`snapshot` raises."""
         pointer, rows = await self._asked(self._fetch_rows, "histories_statement", customers)
-        histories = {row["id"]: _history(row) for row in rows}
-        return PublishedHistories(pointer.snapshot, pointer.as_of, histories)
+        return PublishedHistories(pointer.snapshot, pointer.as_of, {row[0]: row for row in rows})
 
     async def snapshot(self) -> str:
         """The id of the published snapshot, asked for now.
@@ -194,7 +204,7 @@ class OnlineReader:
             features_statement=_select(FEATURE_NAMES, source) + " WHERE id = $1",
             customer_statement=_select(CUSTOMER_COLUMNS, source) + " WHERE id = $1",
             features_of_many_statement=_select(("id", *FEATURE_NAMES), source) + " WHERE id = ANY($1)",
-            histories_statement=_select(CUSTOMER_COLUMNS, source) + " WHERE id = ANY($1)",
+            histories_statement=_select(("id", *_HISTORY_COLUMNS), source) + " WHERE id = ANY($1)",
             good_until=read_at + POINTER_AGE_SECONDS,
         )
         return self._pointer
@@ -226,17 +236,7 @@ class OnlineReader:
 
 
 def _history(row: Any) -> CustomerHistory:
-    day: date = row["loan_date"]
-    return CustomerHistory(
-        birthday=row["birthday"],
-        job_start_date=row["job_start_date"],
-        flag_own_car=row["flag_own_car"],
-        newest_loan_date=day,
-        loan_count=row["loan_count"],
-        amount_sum_micros=row["amount_sum_micros"],
-        loan_count_before_newest_day=row["loan_count_before_newest_day"],
-        amount_sum_micros_before_newest_day=row["amount_sum_micros_before_newest_day"],
-    )
+    return CustomerHistory(*(row[name] for name in _HISTORY_COLUMNS))
 
 
 def _select(columns: Sequence[str], source: tuple[str, str]) -> str:

@@ -5,6 +5,7 @@ customer's published history, by the definition in ``creditrisk.features``; of a
 not know, from what the client says.
 """
 
+import asyncio
 from collections.abc import Callable, Sequence
 from datetime import date
 from typing import NamedTuple
@@ -15,6 +16,9 @@ from creditrisk.decisions import GivenAttributes, LoanAsked
 from creditrisk.errors import CustomerUnknown, QuestionRefused
 from creditrisk.features import FeatureRow, features_of_application, features_of_first_application
 from creditrisk.online_reader import OnlineReader, PublishedHistories
+
+LOANS_AT_ONCE = 50
+"""Loans of a batch whose features are computed before another request may have its turn."""
 
 
 class Asked(NamedTuple):
@@ -92,7 +96,12 @@ class Questions:
             ]
         published = await self.reader.histories(customers)
         day = _checked_day(as_of or self._today(), published)
-        return [_next_loan_or_refusal(customer, day, published) for customer in customers]
+        looked = list[LookedOrRefused]()
+        for first in range(0, len(customers), LOANS_AT_ONCE):
+            await asyncio.sleep(0)
+            some = customers[first : first + LOANS_AT_ONCE]
+            looked += [_next_loan_or_refusal(customer, day, published) for customer in some]
+        return looked
 
 
 def _checked_day(as_of: date, published: PublishedHistories) -> date:
@@ -103,7 +112,7 @@ def _checked_day(as_of: date, published: PublishedHistories) -> date:
 
 
 def _next_loan(customer: int, as_of: date, published: PublishedHistories) -> Looked:
-    history = published.histories.get(customer)
+    history = published.history_of(customer)
     if history is None:
         raise _unknown(customer, published.snapshot)
     if is_age_out_of_range(history.birthday, as_of):
@@ -124,7 +133,7 @@ def _first_loan(
     customer: int, given: GivenAttributes, as_of: date, today: date, published: PublishedHistories
 ) -> Looked:
     """Of a new customer; what is published of a known one is not overruled by what a client says."""
-    if customer in published.histories:
+    if customer in published.rows:
         rule = f"Input is for new customers only, and snapshot {published.snapshot} knows customer {customer}"
         raise QuestionRefused(*((name, value, rule) for name, value in given._asdict().items()))
     broken = broken_by_applicant(given.birthday, given.job_start_date, as_of, today)

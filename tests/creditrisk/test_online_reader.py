@@ -22,7 +22,6 @@ from creditrisk.online_reader import (
     PublishedCustomer,
     PublishedFeatures,
     PublishedFeaturesOfMany,
-    PublishedHistories,
 )
 from creditrisk.settings import Settings
 from local import postgres as embedded
@@ -92,7 +91,8 @@ class TestAnswers:
     def test_gives_several_histories_with_the_snapshots_date(self, market_settings: Settings) -> None:
         answer = ask(reader_of(market_settings), lambda reader: reader.histories([ADA, 42]))
         history = CustomerHistory(BIRTHDAY, JOB_START, 1, NEWEST_LOAN, 4, 934_000_000, 3, 700_500_000)
-        assert answer == PublishedHistories("2020-12-31-aaaaaaaaaaaa", date(2020, 12, 31), {ADA: history})
+        assert (answer.snapshot, answer.as_of) == ("2020-12-31-aaaaaaaaaaaa", date(2020, 12, 31))
+        assert (answer.history_of(ADA), answer.history_of(42)) == (history, None)
 
     def test_a_pointer_to_what_is_not_a_snapshot_is_not_followed(
         self, published: OnlineTables, market_settings: Settings
