@@ -44,6 +44,8 @@ class Challenger:
         self.loaded: LoadedVersion | None = None
         self.problem: str | None = None
         """Why it is not scored; None also while it is still being loaded."""
+        self.has_ended = False
+        """Whether a later release has ended its challenge, while the release of that challenge goes on."""
         self._far_too_slow_nanoseconds = SLOW_FACTOR * microseconds_limit * 1000
         self._slow_in_a_row = 0
         self._has_failed = False
@@ -55,9 +57,13 @@ class Challenger:
 
     def refuse(self, problem: str) -> None:
         """Score with it no more, or not yet."""
-        self.problem = f"challenger {self.version}: not scored: {problem}"
-        self._silent = _silent(self.problem)
+        self._silence(problem)
         logger.error("%s", self.problem)
+
+    def end(self, release: int) -> None:
+        """Score with it no more, because a later release does not name it."""
+        self.has_ended = True
+        self._silence(f"release {release} has ended its challenge")
 
     def score(self, features: FeatureRow) -> ChallengerScore:
         """What it says of a row."""
@@ -94,6 +100,10 @@ class Challenger:
             self._was_far_too_slow(len(rows))
         threshold, microseconds = self.loaded.manifest.threshold, nanoseconds // 1000
         return [self._score_of(probability, threshold, microseconds) for probability in probabilities]
+
+    def _silence(self, problem: str) -> None:
+        self.problem = f"challenger {self.version}: not scored: {problem}"
+        self._silent = _silent(self.problem)
 
     def _score_of(self, probability: float, threshold: float, microseconds: int) -> ChallengerScore:
         problem = _problem_of(probability)

@@ -82,7 +82,8 @@ class ModelWatch:
     def problem(self) -> str | None:
         """Why a version of the newest record does not serve or challenge, or why the records cannot be read."""
         challenger = self._model.challenger if self._model else None
-        return self._load_problem or self._ledger_problem or (challenger.problem if challenger else None)
+        refused = challenger.problem if challenger and not challenger.has_ended else None
+        return self._load_problem or self._ledger_problem or refused
 
     async def run(self) -> None:
         """Follow the release records until cancelled."""
@@ -127,16 +128,16 @@ class ModelWatch:
         elif challenger and challenger.version == record.champion and challenger.loaded:
             self._serve(_served(challenger.loaded, record))
         else:
-            if model:  # the old version goes on by the old record, whose challenge has ended
+            if challenger:  # the old champion goes on by the old record, but its challenge has ended
                 _cancel(self._challenger_loading)
-                self._model = replace(model, challenger=None)
+                challenger.end(record.number)
             self._loading = asyncio.create_task(self._load_champion(record))
 
     def _serve(self, model: ServedModel) -> None:
         """Answer with a version from now on, and with its record's challenger beside it."""
         record, challenger = model.record, model.challenger
         logger.info("release %d: model %s serves", record.number, record.champion)
-        if challenger and challenger.version == record.challenger:
+        if challenger and challenger.version == record.challenger and not challenger.has_ended:
             self._model = model
             return
         _cancel(self._challenger_loading)

@@ -336,7 +336,15 @@ class TestChallengerThatCannotScore:
         market.release(market.register(3, damaged=True), unchecked=True)
         wait_until(lambda: "SHA-256 differs" in str(client.get("/model").json()["problem"]))
         kept = receipt(client)
-        assert (kept["arm"], kept["model_version"], kept["paired"]) == ("champion", first, None)
+        assert (kept["release"], kept["arm"], kept["model_version"]) == (3, "fallback", first)
+        assert kept["paired"]["challenger_problem"] == (
+            f"challenger {second}: not scored: release 4 has ended its challenge"
+        )
+        market.release(first, unchecked=True)
+        market.challenge(second)
+        wait_until(lambda: client.get("/model").json()["release"] == 6)
+        wait_until(lambda: challenger_of(client)["is_scored"])
+        assert client.get("/model").json()["problem"] is None
 
 
 class TestReasons:
