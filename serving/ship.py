@@ -25,13 +25,16 @@ async def ship(settings: Settings) -> str:
     store = DecisionStore(url.get_secret_value() if url else None, settings.database_schema)
     spool = Spool(settings.spool_folder)  # never started: nothing is written to it
     shipping = Shipping(spool, store)
-    before = len(segment_files(spool.folder))
+    before = left = len(segment_files(spool.folder))
+    owned = -1
     try:
-        await shipping.ship()
+        while owned != left:
+            left = len(segment_files(spool.folder))
+            await shipping.ship()
+            owned = len(segment_files(spool.folder))
     finally:
         spool.close()
         store.close()
-    owned = len(segment_files(spool.folder))
     lines = [f"{before - owned} segments of {spool.folder} are in Postgres."]
     if owned:
         lines.append(f"{owned} belong to services that run, which ship them themselves.")

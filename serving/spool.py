@@ -14,6 +14,7 @@ import time
 from collections.abc import Iterable
 from contextlib import suppress
 from errno import ENOSPC
+from itertools import islice
 from pathlib import Path
 
 from creditrisk.decisions import DecisionRecord, from_line, to_line
@@ -27,9 +28,12 @@ PROBE_SECONDS = 0.5
 PROBE_BYTES = 65_536
 """What must be writable before decisions are given again: some 80 records."""
 
-SEGMENT_BYTES = 8_000_000
+SEGMENT_BYTES = 32_000_000
 SEGMENT_SECONDS = 60.0
-"""A segment that has one of both is followed by a new one."""
+"""A segment is followed by a new one when it is so long, or so old with all of it shipped."""
+
+MOST_ADOPTED = 100
+"""Segments that are taken over at once: each holds a file open."""
 
 _CLOCK_SLACK_SECONDS = 60.0
 _TIME_ORDERED = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-")
@@ -100,7 +104,7 @@ class Spool:
         sweep(self.folder)
         own = {segment.path for segment in self.segments()}
         found = (Segment.adopt(path) for path in segment_files(self.folder) if path not in own)
-        adopted = [segment for segment in found if segment]
+        adopted = list(islice((segment for segment in found if segment), MOST_ADOPTED))
         with self._lock:
             self._retired = [*adopted, *self._retired]
         return len(adopted)
@@ -174,7 +178,8 @@ class Spool:
         segment = self._segment
         if segment is None or not segment.size:
             return
-        if segment.size < SEGMENT_BYTES and time.monotonic() - segment.opened < SEGMENT_SECONDS:
+        is_old = time.monotonic() - segment.opened >= SEGMENT_SECONDS and segment.shipped == segment.size
+        if segment.size < SEGMENT_BYTES and not is_old:
             return
         try:
             follower = Segment.create(self.folder)

@@ -146,18 +146,29 @@ class TestUnwritable:
 
 
 class TestSegments:
-    @pytest.mark.parametrize("limit", ["SEGMENT_BYTES", "SEGMENT_SECONDS"])
-    def test_a_long_and_an_old_one_is_followed_by_another(
-        self, spool: Spool, monkeypatch: pytest.MonkeyPatch, limit: str
-    ) -> None:
+    def test_a_long_one_is_followed_by_another(self, spool: Spool, monkeypatch: pytest.MonkeyPatch) -> None:
         spool.append(record(1))
-        monkeypatch.setattr(spool_module, limit, 0.001)
+        monkeypatch.setattr(spool_module, "SEGMENT_BYTES", 1000)
         wait_until(lambda: self._append_and_count(spool) > 1, seconds=5)
         first, *_ = spool.segments()
         assert spool.is_complete(first)
         assert not spool.is_complete(spool.segments()[-1])
         numbers = [one.customer for one in records_in(spool.folder)]
         assert numbers == sorted(numbers)
+
+    def test_an_old_one_is_followed_by_another_once_it_is_shipped(
+        self, spool: Spool, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(spool_module, "SEGMENT_SECONDS", 0.2)
+        spool.append(record(1))
+        time.sleep(0.5)
+        (first,) = spool.segments()
+        first.shipped = first.size
+        wait_until(lambda: len(spool.segments()) == 2, seconds=5)
+        assert spool.is_complete(first)
+        spool.remove(first)
+        spool.append(record(2))
+        assert [one.customer for one in records_in(spool.folder)] == [2]
 
     def _append_and_count(self, spool: Spool) -> int:
         spool.append(record(int(time.monotonic() * 1000)))
