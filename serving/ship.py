@@ -25,13 +25,14 @@ async def ship(settings: Settings) -> str:
     store = DecisionStore(url.get_secret_value() if url else None, settings.database_schema)
     spool = Spool(settings.spool_folder)  # never started: nothing is written to it
     shipping = Shipping(spool, store)
-    before = left = len(segment_files(spool.folder))
-    owned = -1
+    before = owned = len(segment_files(spool.folder))
     try:
-        while owned != left:
-            left = len(segment_files(spool.folder))
+        while True:
+            left = owned
             await shipping.ship()
             owned = len(segment_files(spool.folder))
+            if owned == left:
+                break
     finally:
         spool.close()
         store.close()
