@@ -156,19 +156,36 @@ class ModelWatch:
         self._serve(_served(loaded, record))
 
     async def _load_challenger(self, challenger: Challenger) -> None:
-        challenger.admit(await self._loaded(challenger.version, challenger.refuse, self._challenger_limit))
-        logger.info("model %s challenges", challenger.version)
+        version, limit = challenger.version, self._challenger_limit
+        try:
+            # One that is too slow, or differs, would be so again, and loading it is work beside the requests.
+            loaded = await self._loaded(version, challenger.refuse, limit, final=VersionUnservable)
+        except VersionUnservable as error:
+            challenger.refuse(in_words(error))
+        else:
+            challenger.admit(loaded)
+            logger.info("model %s challenges", version)
 
     async def _loaded(
-        self, version: str, tell: Callable[[str], None], microseconds_limit: float | None = None
+        self,
+        version: str,
+        tell: Callable[[str], None],
+        microseconds_limit: float | None = None,
+        final: type[Exception] | tuple[()] = (),
     ) -> LoadedVersion:
-        """A version, once it can be loaded; until then it is told each time why not."""
+        """A version, once it can be loaded; until then it is told each time why not.
+
+        Raises:
+            Exception: one of the kind after which trying again is no use.
+        """
         wait = FIRST_RETRY_SECONDS
         while True:
             try:
                 return await asyncio.to_thread(
                     load_version, self._registry, version, microseconds_limit=microseconds_limit
                 )
+            except final:
+                raise
             except Exception as error:  # noqa: BLE001  a file may hold anything; what serves must go on
                 tell(in_words(error))
             await asyncio.sleep(wait)

@@ -270,7 +270,10 @@ class TestChallengerThatCannotScore:
         assert kept["paired"]["challenger_problem"] == problem[:200]
         assert kept["paired"]["challenger_probability"] is None
 
-    def test_one_over_the_time_limit_is_refused_and_says_so(self, market: Market) -> None:
+    def test_one_over_the_time_limit_is_refused_once_and_says_so(
+        self, market: Market, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        loads = counted_loads(monkeypatch)
         second = market.register(2)
         market.challenge(second)
         settings = market.settings.model_copy(update={"challenger_microseconds_limit": 0.5})
@@ -279,6 +282,8 @@ class TestChallengerThatCannotScore:
             assert "over the limit of 0.5 µs" in challenger_of(client)["problem"]
             assert client.get("/health/ready").status_code == 200
             assert "over the limit of 0.5 µs" in receipt(client)["paired"]["challenger_problem"]
+            time.sleep(3 * model_watch.FIRST_RETRY_SECONDS)
+            assert loads.count(second) == 1
 
     def test_a_promoted_one_that_was_refused_is_loaded_as_champion(self, market: Market) -> None:
         second = market.register(2)
