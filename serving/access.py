@@ -48,6 +48,16 @@ class Access:
         self._ring: KeyRing | None = None
         self.problem: str | None = "API keys: have not been read yet"
 
+    @property
+    def known(self) -> int:
+        """How many keys are good now, as far as is known."""
+        return len(self._ring) if self._ring else 0
+
+    @property
+    def can_tell(self) -> bool:
+        """Whether keys were read since the start, so that good and bad can be told apart."""
+        return self._ring is not None
+
     def require(self, request: Request, scope: Scope) -> ApiKey | None:
         """The key of a request; None where it needs none.
 

@@ -5,9 +5,10 @@ import hashlib
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import date, datetime
 from functools import cache
 from ipaddress import ip_address
-from typing import Any
+from typing import Any, NamedTuple
 
 from fastapi import FastAPI
 from fastapi_offline import FastAPIOffline
@@ -23,6 +24,11 @@ from creditrisk.settings import Settings
 from creditrisk.storage import Storage
 from serving.access import Access
 from serving.decision_routes import decision_routes
+from serving.figures import Figures
+from serving.front import Front
+from serving.health import Part, SnapshotAge, age_days, keys_health, log_health, model_health, store_health
+from serving.logs import STANDARD_ERROR, RequestLog
+from serving.metrics import Metrics
 from serving.model_routes import model_routes
 from serving.model_watch import ModelWatch
 from serving.operator_routes import operator_routes
@@ -30,6 +36,8 @@ from serving.predictor import Predictor
 from serving.rate_limit import RateLimit
 from serving.receipt_routes import receipt_routes
 from serving.refusals import answer_errors
+from serving.replay_process import ReplayProcess
+from serving.replay_routes import replay_routes
 from serving.shipping import Shipping
 from serving.spool import Spool
 
@@ -42,8 +50,25 @@ Each request but those for health carries an API key in `X-API-Key`; **Authorize
 """
 
 
-def create_app(settings: Settings) -> FastAPI:
+class SharedMemory(NamedTuple):
+    """What the workers of a service have in common."""
+
+    limit: RateLimit
+    figures: Figures
+
+
+def shared_memory(settings: Settings, workers: int) -> SharedMemory:
+    """Memory for so many workers, of which each must be a fork of the process that calls this."""
+    limit = RateLimit(settings.rate_limit_per_second, settings.rate_limit_burst)
+    return SharedMemory(limit, Figures(workers))
+
+
+def create_app(settings: Settings, shared: SharedMemory | None = None) -> FastAPI:
     """The service. Nothing is opened or read before it starts, and it starts whatever is missing.
+
+    Args:
+        settings: what differs from one deployment to the next.
+        shared: what it has in common with other workers; None where it is alone.
 
     Raises:
         SettingsError: the first clients' call would be open to other machines.
@@ -67,19 +92,43 @@ def create_app(settings: Settings) -> FastAPI:
     spool = Spool(settings.spool_folder)
     log = Shipping(spool, DecisionStore(database_url, settings.database_schema))
     predictor = Predictor(reader, models, settings.zone, spool)
+    limit, figures = shared or shared_memory(settings, workers=1)
     access = Access(
         KeyReader(settings),
-        RateLimit(settings.rate_limit_per_second, settings.rate_limit_burst),
+        limit,
         timeout_seconds=settings.store_timeout_seconds,
         keyless=settings.legacy_keyless,
     )
+
+    metrics = Metrics(figures, models, access, log)
+    requests = RequestLog(
+        STANDARD_ERROR,
+        logs_all=settings.log_requests == "all",
+        slow_seconds=settings.slow_request_milliseconds / 1e3,
+    )
+    snapshot_age = SnapshotAge(settings.snapshot_age_warn_days, settings.snapshot_age_limit_days)
+
+    def today() -> date:
+        return datetime.now(settings.zone).date()
+
+    async def health() -> dict[str, Part]:
+        return {
+            "model": model_health(models),
+            "store": await store_health(reader, snapshot_age, today()),
+            "log": log_health(log),
+            "keys": keys_health(access),
+        }
+
+    def figures_text(store: Part) -> bytes:
+        return metrics.text(store, age_days(store.serving, today()) if store.serving else None)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         await asyncio.to_thread(provenance)  # asks git, which no request should wait for
         await access.read()  # so that the first request's key is known
         await asyncio.to_thread(spool.start)
-        tasks = [asyncio.create_task(run()) for run in (models.run, access.run, log.run)]
+        running = (models.run, access.run, log.run, metrics.run, requests.run)
+        tasks = [asyncio.create_task(run()) for run in running]
         try:
             yield
         finally:
@@ -99,6 +148,7 @@ def create_app(settings: Settings) -> FastAPI:
     )
 
     app.state.access = access
+    app.add_middleware(Front, figures=figures, log=requests)
 
     @cache
     def provenance() -> dict[str, Any]:
@@ -113,8 +163,9 @@ def create_app(settings: Settings) -> FastAPI:
         decision_routes(predictor, settings.request_body_limit_bytes, settings.batch_body_limit_bytes)
     )
     app.include_router(receipt_routes(log, settings.store_timeout_seconds))
+    app.include_router(replay_routes(log, ReplayProcess(settings), settings.store_timeout_seconds))
     app.include_router(model_routes(models, ledger, settings.zone, provenance))
-    app.include_router(operator_routes(predictor, log))
+    app.include_router(operator_routes(health, figures_text))
     answer_errors(app)
     return app
 

@@ -15,7 +15,7 @@ from serving.decision_bodies import (
     FirstClientsQuestion,
     Question,
 )
-from serving.http import DirectRoute, GuardedRoute, answer, documented, key_name, read
+from serving.http import DirectRoute, GuardedRoute, answer, charge, documented, key_name, note, read
 from serving.predictor import Predictor
 from serving.questions import Asked
 from serving.refusals import refused_id
@@ -45,6 +45,7 @@ def decision_routes(predictor: Predictor, body_limit: int, batch_body_limit: int
         decided = await predictor.decide(
             question.asked(), explain=question.explain, key_name=key_name(request)
         )
+        note(request, (decided,))
         return answer(_decision(decided))
 
     @asked.post(
@@ -57,9 +58,11 @@ def decision_routes(predictor: Predictor, body_limit: int, batch_body_limit: int
         """The decisions on up to 1,000 customers, in the order of their ids; an error in place of one."""
         question = await read(request, BatchQuestion, batch_body_limit)
         question.refuse_day_of_newest()
+        charge(request, len(question.ids))
         decided = await predictor.decide_many(
             question.ids, question.loan, question.as_of, key_name=key_name(request)
         )
+        note(request, [one for one in decided if isinstance(one, DecisionRecord)])
         return answer(
             {
                 "decisions": [
@@ -76,7 +79,8 @@ def decision_routes(predictor: Predictor, body_limit: int, batch_body_limit: int
         """The decision alone, `0` or `1`: the call that the first clients were written for."""
         question = await read(request, FirstClientsQuestion, body_limit)
         decided = await predictor.decide(Asked(question.id), key_name=key_name(request))
-        return answer(decided.decision)
+        note(request, (decided,))
+        return answer(decided.decision, headers={"X-Decision-Id": decided.decision_id})
 
     routes.include_router(asked)
 

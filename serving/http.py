@@ -5,7 +5,7 @@ and the scoring together. The models in ``serving.bodies`` document them, and th
 """
 
 import asyncio
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import Any
 
 import orjson
@@ -16,6 +16,7 @@ from fastapi.security import APIKeyHeader
 from pydantic import BaseModel
 
 from creditrisk.api_keys import ApiKey, Scope
+from creditrisk.decisions import DecisionRecord
 from serving.access import HEADER
 from serving.bodies import Refusal, Sent, parsed
 from serving.refusals import BodyIncomplete, BodyTooLarge
@@ -31,8 +32,8 @@ _KEY_SHOWN = APIKeyHeader(
 )
 """How the documentation says who may ask; the check itself is the guarded route's."""
 
-_KEY = "creditrisk.api_key"
-"""Where a request's key is kept, in its ASGI scope."""
+KEY, DECISIONS = "creditrisk.api_key", "creditrisk.decisions"
+"""Where a request's key, and what was decided for it, are kept in its ASGI scope."""
 
 _Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 
@@ -58,7 +59,7 @@ class GuardedRoute(APIRoute):
             return handler
 
         async def guarded(request: Request) -> Response:
-            request.scope[_KEY] = request.scope["app"].state.access.require(request, scope)
+            request.scope[KEY] = request.scope["app"].state.access.require(request, scope)
             return await handler(request)
 
         return guarded
@@ -90,7 +91,7 @@ class DirectRoute(GuardedRoute):
 
 def key_of(request: Request) -> ApiKey | None:
     """The key of a request to a guarded route; None where none was needed."""
-    key: ApiKey | None = request.scope.get(_KEY)
+    key: ApiKey | None = request.scope.get(KEY)
     return key
 
 
@@ -98,6 +99,16 @@ def key_name(request: Request) -> str | None:
     """The name of a request's key; None where none was needed."""
     key = key_of(request)
     return key.name if key else None
+
+
+def note(request: Request, decisions: Sequence[DecisionRecord]) -> None:
+    """Say what was decided for a request, for the service's figures and its log."""
+    request.scope[DECISIONS] = decisions
+
+
+def charge(request: Request, requests: int) -> None:
+    """Count a request as more than the one that it was let in as: its key waits for them afterwards."""
+    request.scope["app"].state.access.charge(key_of(request), requests - 1)
 
 
 async def read(request: Request, kind: type[Sent], limit: int) -> Sent:
@@ -130,9 +141,9 @@ async def _received(request: Request, limit: int) -> bytes:
     return body
 
 
-def answer(body: object, status: int = 200) -> Response:
+def answer(body: object, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
     """A body as JSON."""
-    return Response(orjson.dumps(body), status, media_type="application/json")
+    return Response(orjson.dumps(body), status, headers, media_type="application/json")
 
 
 def documented(

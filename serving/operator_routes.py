@@ -1,23 +1,26 @@
 """What operators and load balancers ask."""
 
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from fastapi import APIRouter, Response
 
+from creditrisk.api_keys import Scope
 from serving.bodies import Alive, Readiness
-from serving.health import Part, log_health, model_health, store_health
+from serving.health import Part
 from serving.http import GuardedRoute, answer, documented
-from serving.predictor import Predictor
+from serving.metrics import CONTENT_TYPE
 from serving.refusals import RETRY_AFTER_SECONDS
-from serving.shipping import Shipping
 
 
-def operator_routes(predictor: Predictor, log: Shipping) -> APIRouter:
+def operator_routes(
+    health: Callable[[], Awaitable[dict[str, Part]]], metrics: Callable[[Part], bytes]
+) -> APIRouter:
     """What operators and load balancers ask.
 
     Args:
-        predictor: whose health it is.
-        log: the decision log.
+        health: each part's, asked for now.
+        metrics: all figures as text, given the store's health.
     """
     routes = APIRouter(tags=["operation"], route_class=GuardedRoute)
 
@@ -31,11 +34,7 @@ def operator_routes(predictor: Predictor, log: Shipping) -> APIRouter:
     @routes.get("/health/ready", **documented(Readiness, scope=None, also={503: Readiness}))
     async def ready() -> Response:
         """200 when decisions can be given, else 503 and what is missing."""
-        parts = {
-            "model": model_health(predictor.models),
-            "store": await store_health(predictor.reader),
-            "log": log_health(log),
-        }
+        parts = await health()
         missing = [name for name, part in parts.items() if not part.is_there]
         body = {"status": "not ready" if missing else "ready", "missing": missing}
         response = answer(
@@ -44,6 +43,12 @@ def operator_routes(predictor: Predictor, log: Shipping) -> APIRouter:
         if missing:
             response.headers["Retry-After"] = str(RETRY_AFTER_SECONDS)
         return response
+
+    @routes.get("/metrics", **documented(str, scope=Scope.METRICS))
+    async def figures() -> Response:
+        """The figures of all workers, for Prometheus."""
+        store = (await health())["store"]
+        return Response(metrics(store), media_type=CONTENT_TYPE)
 
     return routes
 

@@ -292,7 +292,7 @@ class TestNothingThere:
             assert (answer.status_code, answer.json()["error"]) == (503, "store_unavailable")
             assert answer.headers["retry-after"] == "1"
             assert "secret-word" not in answer.text + client.get("/health/ready").text
-            assert client.get("/health/ready").json()["missing"] == ["store"]
+            assert client.get("/health/ready").json()["missing"] == ["store", "keys"]
             assert client.get("/health/live").status_code == 200
 
 
@@ -353,8 +353,10 @@ class TestFrame:
             "/predict/batch",
             "/",
             "/decisions/{decision_id}",
+            "/decisions/{decision_id}/replay",
             "/features/{customer}",
             "/model",
+            "/metrics",
             "/health/live",
             "/health/ready",
         }
