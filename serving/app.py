@@ -38,8 +38,6 @@ from serving.receipt_routes import receipt_routes
 from serving.refusals import answer_errors
 from serving.replay_process import ReplayProcess
 from serving.replay_routes import replay_routes
-from serving.replay_process import ReplayProcess
-from serving.replay_routes import replay_routes
 from serving.shipping import Shipping
 from serving.spool import Spool
 
@@ -165,7 +163,6 @@ def create_app(settings: Settings, shared: SharedMemory | None = None) -> FastAP
         decision_routes(predictor, settings.request_body_limit_bytes, settings.batch_body_limit_bytes)
     )
     app.include_router(receipt_routes(log, settings.store_timeout_seconds))
-    app.include_router(replay_routes(log, ReplayProcess(settings), settings.store_timeout_seconds))
     app.include_router(replay_routes(log, ReplayProcess(settings), settings.store_timeout_seconds))
     app.include_router(model_routes(models, ledger, settings.zone, provenance))
     app.include_router(operator_routes(health, figures_text))
