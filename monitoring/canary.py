@@ -304,7 +304,7 @@ def _not_judged(name: str, words: str) -> CanaryCheck:
         high=None,
         limit=None,
         finding=Finding.NOT_JUDGED,
-        sentence=f"not judged: {words}",
+        sentence=words,
     )
 
 
