@@ -32,6 +32,8 @@ def as_documented(default: Any) -> str:
         return "*empty*"
     if isinstance(default, Path):
         return f"`{default.relative_to(PROJECT_ROOT)}`"
+    if isinstance(default, bool):
+        return f"`{str(default).lower()}`"
     if isinstance(default, tuple):
         return f"`{list(default)}`"  # as the environment has it: JSON
     return f"`{default}`"
