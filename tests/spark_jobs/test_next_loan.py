@@ -24,7 +24,7 @@ from local.generate_loans import generate_loans
 from serving.questions import Asked, Looked, LookedOrRefused, Questions
 from tests.spark_jobs.landing import AS_OF, Built, Lake, line, loan
 
-CUSTOMERS, DAYS, ONE_IN = 4000, 9, 4
+CUSTOMERS, DAYS, ONE_IN = 3600, 8, 8
 DAY_BEFORE = AS_OF - timedelta(days=1)
 
 
