@@ -45,11 +45,12 @@ class _Tree:
 class FlatModel:
     """A model's trees, one after the other, and its calibration.
 
-    Every node has two places in each array. At its first place, ``p``, ``cell[p]`` says which cell of the row
-    it compares with ``threshold[p]``; the walk goes on at the place ``children[p]``, or ``children[p + 1]``
-    where the cell is greater. A leaf is its own child. A row has two cells a feature, alike but where the
-    value is missing: there the first holds minus infinity, which goes left, the second plus infinity, which
-    goes right.
+    All arrays are views of one, in which a node's four entries stand side by side: a visit to a node meets one
+    line of the processor's cache. Of the node at place ``p``, ``cell[p]`` says which cell of the row it compares
+    with ``threshold[p]``; the walk goes on at the place ``children[p]``, or ``children[p + 1]`` where the cell
+    is greater. A leaf is its own child, and has its value where others have their threshold. A row has two cells
+    a feature, alike but where the value is missing: there the first holds minus infinity, which goes left, the
+    second plus infinity, which goes right.
     """
 
     roots: IndexArray
@@ -142,15 +143,19 @@ def flatten(model: Any) -> FlatModel:
     feature = np.where(is_leaf, 0, _joined(trees, "feature"))
     # A split of missing from present values has an infinite threshold, which an infinite cell is not above.
     threshold = np.minimum(_joined(trees, "threshold"), np.finfo(np.float64).max)
-    cell = (feature + len(FEATURE_NAMES) * ~_joined(trees, "missing_goes_left")).astype(np.intp)
+    cell = feature + len(FEATURE_NAMES) * ~_joined(trees, "missing_goes_left")
+
+    nodes = np.column_stack((cell, np.zeros_like(own), 4 * left, 4 * right)).astype(np.int64)
+    nodes.view(np.float64)[:, 1] = np.where(is_leaf, _joined(trees, "value"), threshold)
+    whole, real = nodes.ravel(), nodes.view(np.float64).ravel()
     return FlatModel(
-        roots=2 * roots,
-        root_cell=cell[roots],
-        root_threshold=threshold[roots],
-        cell=cell.repeat(2),
-        threshold=threshold.repeat(2),
-        children=2 * np.column_stack((left, right)).astype(np.intp).ravel(),
-        value=_joined(trees, "value").repeat(2),
+        roots=4 * roots,
+        root_cell=whole[4 * roots],
+        root_threshold=real[4 * roots + 1],
+        cell=whole,
+        threshold=real[1:],
+        children=whole[2:],
+        value=real[1:],
         depth=max(tree.depth for tree in trees),
         precision=np.float32 if kind == "RandomForestClassifier" else np.float64,
         divisor=divisor,

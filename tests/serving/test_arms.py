@@ -76,7 +76,8 @@ def out_of_range() -> dict[str, Any]:
     """Children beyond the last node for whoever has a car."""
     flat = flatten(fitted(2)[0])
     children = flat.children.copy()
-    children[(flat.cell % 5 == 4) & (np.arange(len(children)) % 2 == 1)] = 10**9
+    places = np.arange(0, len(flat.cell), 4)
+    children[places[flat.cell[places] % 5 == 4] + 1] = 10**9
     return {"children": children}
 
 
