@@ -15,7 +15,7 @@ from fastapi_offline import FastAPIOffline
 
 from creditrisk.api_keys import KeyReader
 from creditrisk.decision_store import DecisionStore
-from creditrisk.errors import SettingsError
+from creditrisk.errors import NothingReleased, SettingsError, VersionUnservable
 from creditrisk.online_reader import OnlineReader
 from creditrisk.provenance import code_version, container_image
 from creditrisk.registry import ModelRegistry
@@ -40,6 +40,9 @@ from serving.replay_process import ReplayProcess
 from serving.replay_routes import replay_routes
 from serving.shipping import Shipping
 from serving.spool import Spool
+
+START_SECONDS = 10.0
+"""How long a worker waits for its first model before it takes requests without one."""
 
 DESCRIPTION = """
 Decisions on loans: `1` declines, `0` accepts. Each rests on the customer's features as the newest snapshot
@@ -73,11 +76,7 @@ def create_app(settings: Settings, shared: SharedMemory | None = None) -> FastAP
     Raises:
         SettingsError: the first clients' call would be open to other machines.
     """
-    if settings.legacy_keyless and not is_loopback(settings.bind_host):
-        raise SettingsError(
-            f"CREDITRISK_LEGACY_KEYLESS: true, but CREDITRISK_BIND_HOST is {settings.bind_host}: "
-            "without keys the service listens on a loopback address only, such as 127.0.0.1"
-        )
+    require_safe_listener(settings)
     registry = Storage(settings.registry_root)
     service_url = settings.service_database_url
     database_url = service_url.get_secret_value() if service_url else None
@@ -129,6 +128,7 @@ def create_app(settings: Settings, shared: SharedMemory | None = None) -> FastAP
         await asyncio.to_thread(spool.start)
         running = (models.run, access.run, log.run, metrics.run, requests.run)
         tasks = [asyncio.create_task(run()) for run in running]
+        await until_known(models)
         try:
             yield
         finally:
@@ -170,9 +170,37 @@ def create_app(settings: Settings, shared: SharedMemory | None = None) -> FastAP
     return app
 
 
-def is_loopback(host: str) -> bool:
-    """Whether only this machine reaches a listener on this address."""
+async def until_known(models: ModelWatch) -> None:
+    """Return once a model serves, or it is known that none can: a new worker takes no request before the others would.
+
+    Gives up after some seconds, for a service answers whatever is missing.
+    """
+    for _ in range(int(START_SECONDS / 0.02)):
+        try:
+            models.serving()
+        except VersionUnservable:
+            if models.problem:
+                return
+            await asyncio.sleep(0.02)
+        except NothingReleased:
+            return
+        else:
+            return
+
+
+def require_safe_listener(settings: Settings) -> None:
+    """Return if nobody but this machine reaches what needs no key.
+
+    Raises:
+        SettingsError: the first clients' call would be open to other machines.
+    """
+    host = settings.bind_host
     try:
-        return ip_address(host).is_loopback
+        is_loopback = ip_address(host).is_loopback
     except ValueError:
-        return host == "localhost"
+        is_loopback = host == "localhost"
+    if settings.legacy_keyless and not is_loopback:
+        raise SettingsError(
+            f"CREDITRISK_LEGACY_KEYLESS: true, but CREDITRISK_BIND_HOST is {host}: "
+            "without keys the service listens on a loopback address only, such as 127.0.0.1"
+        )

@@ -62,9 +62,14 @@ class ServiceProcess:
     @classmethod
     @contextmanager
     def started(
-        cls, settings: Settings, log: Path, python: Path = SLIM_PYTHON, script: str = TELLS_ITS_MODULES
+        cls,
+        settings: Settings,
+        log: Path,
+        python: Path = SLIM_PYTHON,
+        script: str = TELLS_ITS_MODULES,
+        more: dict[str, str] | None = None,
     ) -> Iterator[Self]:
-        """Start it with these settings, and stop it at the end whatever happened."""
+        """Start it with these settings and more variables, and stop it at the end whatever happened."""
         assert python.exists(), f"{python} is missing: make setup"
         port, key = free_port(), made_key(settings)
         url = settings.service_database_url
@@ -76,6 +81,8 @@ class ServiceProcess:
             "CREDITRISK_STORE_TIMEOUT_SECONDS": str(settings.store_timeout_seconds),
             "CREDITRISK_SERVICE_DATABASE_URL": url.get_secret_value() if url else "",
             "CREDITRISK_RATE_LIMIT_PER_SECOND": "0",
+            "CREDITRISK_API_WORKERS": "1",
+            **(more or {}),
         }
         modules_file = log.with_suffix(".modules")
         with log.open("wb") as output:
