@@ -28,7 +28,7 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         run, settings = parse(arguments)
         started = _process_start()
-        manifest, is_new = build(settings, run, started)
+        manifest, outcome = build(settings, run, started)
     except CreditRiskError as error:
         print(f"{type(error).__name__}: {error}", file=sys.stderr, flush=True)
         return 1
@@ -36,7 +36,7 @@ def main(arguments: list[str] | None = None) -> int:
         traceback.print_exc()
         print(failure_line(error), file=sys.stderr, flush=True)
         return 1
-    print("\n".join(report_lines(manifest, is_new=is_new)))
+    print("\n".join(report_lines(manifest, outcome)))
     print(manifest.snapshot, flush=True)
     return 0
 

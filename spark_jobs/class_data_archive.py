@@ -49,7 +49,7 @@ def make_archive(settings: Settings) -> str:
 
 
 def sample_loans() -> str:
-    """A loans file that takes the job through its usual paths: good rows, a late label's rows, a refused one."""
+    """A loans file that takes the job through its usual paths: good rows, late labels, a refused row, a conflict."""
     lines = [",".join(column.name for column in RAW_COLUMNS)]
     for number in range(_CUSTOMERS * _LOANS_EACH):
         day = _LANDED - timedelta(days=number % 300)
@@ -58,6 +58,7 @@ def sample_loans() -> str:
             f"{number},{number % _CUSTOMERS},F,Y,N,0,1000.0,Working,Higher,Married,House,-12000,-900,1,0,0,0,,2.0,"
             f"{number % 2},1987-09-25,2016-11-09,{day},{amount}"
         )
+    lines.append(lines[3].replace("1000.0", "2000.0"))  # the same loan once more, and not the same
     return "\n".join(lines) + "\n"
 
 

@@ -29,6 +29,11 @@ def spark_conf(settings: Settings) -> dict[str, str]:
         # Pruned columns let short and long lines pass, and fields move.
         "spark.sql.csv.parser.columnPruning.enabled": "false",
         "spark.sql.optimizer.enableCsvExpressionOptimization": "false",
+        # To plan each stage again when the one before is done costs more than it gains: what a join needs to know of
+        # its sides is cached and counted before.
+        "spark.sql.adaptive.enabled": "false",
+        # The caller's line in the errors of every expression costs a call to the JVM each.
+        "spark.python.sql.dataFrameDebugging.enabled": "false",
         # A window's rows stay in memory up to this many, instead of 4,096.
         "spark.sql.windowExec.buffer.in.memory.threshold": "65536",
         "spark.hadoop.mapreduce.fileoutputcommitter.marksuccessfuljobs": "false",

@@ -2,8 +2,9 @@
 
 import hashlib
 from datetime import date
+from typing import Any
 
-from pyspark.sql import Column, DataFrame
+from pyspark.sql import Column
 from pyspark.sql import functions as F
 
 from creditrisk.contract import COLUMN_ROLES, CUSTOMER_DIGEST_COLUMNS, contract_fingerprint
@@ -34,7 +35,7 @@ def loans_digest_columns() -> dict[str, Column]:
     }
 
 
-def loans_digest(aggregates: dict[str, int | None]) -> str:
+def loans_digest(aggregates: dict[str, Any]) -> str:
     """The digest of the loan rows: the count and four sums."""
     return ":".join(str(aggregates[name] or 0) for name in loans_digest_columns())
 
@@ -46,22 +47,35 @@ def row_hash(columns: tuple[str, ...], salt: int) -> Column:
     )
 
 
-def customers_digest(customers: DataFrame) -> str:
-    """As :data:`creditrisk.contract.CUSTOMER_DIGEST_COLUMNS` says; Postgres takes the same over its table."""
-    return _md5_digest(
-        customers,
-        F.concat_ws(
-            "|", *(F.coalesce(F.col(name).cast("string"), F.lit("")) for name in CUSTOMER_DIGEST_COLUMNS)
-        ),
-    )
+def customers_digest_columns(names: dict[str, str]) -> dict[str, Column]:
+    """Aggregates over loan rows that :func:`customers_digest` is made of, by name.
+
+    As :data:`creditrisk.contract.CUSTOMER_DIGEST_COLUMNS` says; Postgres takes the same over its table.
+
+    Args:
+        names: by the customers' column, the column of the rows; of each customer, the row that ``is_newest`` counts.
+    """
+    texts = (F.coalesce(F.col(names[name]).cast("string"), F.lit("")) for name in CUSTOMER_DIGEST_COLUMNS)
+    return _md5_columns("customers", F.concat_ws("|", *texts), F.col("is_newest"))
 
 
-def quarantine_digest(refused: DataFrame) -> str:
-    """Over the raw text and the reasons; where the file lay does not count."""
-    return _md5_digest(
-        refused,
-        F.concat_ws("|", F.coalesce("raw", F.lit("")), F.to_json("reasons", {"ignoreNullFields": "false"})),
-    )
+def customers_digest(aggregates: dict[str, Any]) -> str:
+    """The digest of the customers' rows."""
+    return _md5_digest("customers", aggregates)
+
+
+def quarantine_digest_columns() -> dict[str, Column]:
+    """Aggregates over refused rows that :func:`quarantine_digest` is made of, by name.
+
+    Over the raw text and the reasons; where the file lay does not count.
+    """
+    reasons = F.to_json("reasons", {"ignoreNullFields": "false"})
+    return _md5_columns("refused", F.concat_ws("|", F.coalesce("raw", F.lit("")), reasons), F.lit(True))
+
+
+def quarantine_digest(aggregates: dict[str, Any]) -> str:
+    """The digest of the refused rows."""
+    return _md5_digest("refused", aggregates)
 
 
 def content_hash(as_of: date, loans: str, customers: str, refused: str) -> str:
@@ -70,7 +84,13 @@ def content_hash(as_of: date, loans: str, customers: str, refused: str) -> str:
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
 
-def _md5_digest(rows: DataFrame, text: Column) -> str:
+def _md5_columns(what: str, text: Column, is_counted: Column) -> dict[str, Column]:
     number = F.conv(F.substring(F.md5(text), 1, _MD5_DIGITS), 16, 10).cast("decimal(38,0)")
-    total = rows.agg(F.count("*").alias("rows"), F.sum(number).alias("total")).collect()[0]
-    return f"{total['rows']}:{total['total'] or 0}"
+    return {
+        f"{what}_rows": F.count_if(is_counted),
+        f"{what}_total": F.sum(F.when(is_counted, number)),
+    }
+
+
+def _md5_digest(what: str, aggregates: dict[str, Any]) -> str:
+    return f"{aggregates[f'{what}_rows']}:{aggregates[f'{what}_total'] or 0}"

@@ -14,12 +14,13 @@ from creditrisk.contract import AMOUNT_DECIMALS, AMOUNT_UNIT, RawColumn, RawType
 _INTEGER = r"^[+-]?[0-9]{1,19}$"
 _NUMBER = r"^[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]{1,3})?$"
 _DATE_LENGTH = len("2020-12-31")
+# Possessive (``+`` behind the count): no field gives back what it took, so a line is walked once.
 _PLAIN = {
-    RawType.INTEGER: "-?[0-9]{1,18}",
-    RawType.NUMBER: r"-?[0-9]{1,18}(?:\.[0-9]{1,18})?",
-    RawType.AMOUNT: r"[0-9]{1,11}(?:\.[0-9]{1,18})?",
+    RawType.INTEGER: "-?[0-9]{1,18}+",
+    RawType.NUMBER: r"-?[0-9]{1,18}+(?:\.[0-9]{1,18}+)?+",
+    RawType.AMOUNT: r"[0-9]{1,11}+(?:\.[0-9]{1,18}+)?+",
     RawType.DATE: "[0-9]{4}-[0-9]{2}-[0-9]{2}",
-    RawType.TEXT: '[^",]*',
+    RawType.TEXT: '[^",]*+',
 }
 _PLAIN_BY_NAME = {"flag_own_car": "[YN]", "flag_own_realty": "[YN]", "status": "[01]"}
 
@@ -38,7 +39,7 @@ def plain_line(columns: Sequence[RawColumn]) -> str:
     fields = []
     for column in columns:
         field = _PLAIN_BY_NAME.get(column.name, _PLAIN[column.type])
-        fields.append(field if column.required else f"(?:{field})?")
+        fields.append(field if column.required else f"(?:{field})?+")
     return f"^{','.join(fields)}$"
 
 
@@ -61,6 +62,22 @@ def value_of(text: Column, kind: RawType) -> Column:
         case RawType.DATE:
             value = text.try_cast("date")  # reads much more than YYYY-MM-DD
             return F.when((F.length(text) == _DATE_LENGTH) & (value.cast("string") == text), value)
+        case RawType.TEXT:
+            return text
+
+
+def plain_value_of(text: Column, kind: RawType) -> Column:
+    """What :func:`value_of` says, for a text of a plain line: its form is known, it needs no second look."""
+    match kind:
+        case RawType.INTEGER:
+            return text.try_cast("bigint")
+        case RawType.NUMBER:
+            return text.try_cast("double")
+        case RawType.AMOUNT:
+            exact = text.try_cast(f"decimal(18,{AMOUNT_DECIMALS})")
+            return (exact * F.lit(AMOUNT_UNIT)).try_cast("bigint")
+        case RawType.DATE:
+            return text.try_cast("date")
         case RawType.TEXT:
             return text
 

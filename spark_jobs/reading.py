@@ -7,6 +7,7 @@ fields are then read by name.
 
 from collections import defaultdict
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import date
 from functools import reduce
 from pathlib import Path
@@ -28,32 +29,61 @@ Header = tuple[str, ...]
 
 _BROKEN = "__broken"
 _NO_SEPARATOR = "\x01"
-_NO_COMMA = "\x1f"
+_NO_COMMA = "\ufdd0"  # stands for a comma in a text; by Unicode's rule it is in none
 _MOST_FIELDS = 20_000  # Spark's CSV parser makes room for 20,480
 _GLOB_CHARACTERS = str.maketrans({character: f"\\{character}" for character in "\\*?[]{}"})
 
 
+@dataclass(frozen=True, slots=True)
+class LandedRows:
+    """Every row of the landed files, as text.
+
+    ``rows`` has ``raw`` (the line as it landed; of a Parquet row, its fields as CSV), ``source`` (the file's key),
+    ``landed`` (its day), ``header`` (the number of the CSV file's header, null for Parquet), ``is_plain`` (see
+    :func:`spark_jobs.parsing.plain_line`) and ``canonical``: the fields' texts in the contract's order, joined by
+    commas. It is there for plain lines and Parquet rows; other lines are few and read by :func:`with_fields`.
+    """
+
+    rows: DataFrame
+    headers: tuple[Header, ...]
+
+
 def read_rows(
     spark: SparkSession, landed: LandedFiles, headers: dict[LandedFile, Header], columns: Sequence[RawColumn]
-) -> DataFrame | None:
-    """Every row of the landed files.
-
-    Returns:
-        The columns' text (null or empty where missing), ``raw`` (the line as it landed; of a Parquet row, its
-        fields as CSV), ``source`` (the file's key), ``landed`` (its day), ``is_malformed``, ``is_plain`` (see
-        :func:`spark_jobs.parsing.plain_line`) and ``canonical`` (one text, equal for identical rows).
-        None without files.
-    """
+) -> LandedRows | None:
+    """Every row of the landed files, each line whole; None without files."""
     groups: dict[tuple[bool, Header], list[LandedFile]] = defaultdict(list)
     for file, header in headers.items():
         groups[file.is_parquet, header].append(file)
+    csv_headers = tuple(header for is_parquet, header in groups if not is_parquet)
     parts: list[DataFrame] = []
     for (is_parquet, header), files in groups.items():
         if is_parquet:  # types may differ from file to file
             parts += [_parquet_rows(spark, landed, [file], columns) for file in files]
         else:
-            parts.append(_csv_rows(spark, landed, files, header, columns))
-    return reduce(DataFrame.unionByName, parts) if parts else None
+            number = F.lit(csv_headers.index(header)).alias("header")
+            parts.append(_csv_rows(spark, landed, files, header, columns).withColumn("header", number))
+    return LandedRows(reduce(DataFrame.unionByName, parts), csv_headers) if parts else None
+
+
+def with_fields(rows: DataFrame, headers: tuple[Header, ...], columns: Sequence[RawColumn]) -> DataFrame:
+    """Rows with ``is_malformed``, and with ``canonical`` wherever the line could be read."""
+    # Each line is parsed once, in a column of its own: several expressions look at it.
+    parsed = rows.withColumns(
+        {f"fields_{number}": _parsed(number, header) for number, header in enumerate(headers)}
+    )
+    canonical, is_malformed = F.col("canonical"), F.contains("canonical", F.lit('"'))
+    for number in range(len(headers)):
+        is_of_header = F.col("header").eqNullSafe(number)
+        fields = F.col(f"fields_{number}")
+        texts = [fields[column.name] for column in columns]
+        canonical = F.when(is_of_header, _canonical(texts)).otherwise(canonical)
+        is_malformed = F.when(is_of_header, _is_broken(fields, texts)).otherwise(is_malformed)
+    return parsed.select(
+        *(name for name in rows.columns if name != "canonical"),
+        canonical.alias("canonical"),
+        is_malformed.alias("is_malformed"),
+    )
 
 
 def local_copy(landed: LandedFiles, folder: Path) -> LandedFiles:
@@ -84,37 +114,40 @@ def _csv_rows(
         .csv(_paths(landed, files))
         .select(F.coalesce(_BROKEN, "line").alias("raw"), _key(landed).alias("source"))
     )
+    by_name = {column.name: column for column in columns}
+    names = [column.name for column in columns]
+    is_plain = F.col("raw").rlike(plain_line([by_name[name] for name in header]))
+    canonical = F.col("raw")
+    if header != tuple(names):
+        texts = F.split("raw", ",", -1)
+        canonical = F.concat_ws(",", *(F.get(texts, header.index(name)) for name in names))
+    return lines.select(
+        "raw",
+        "source",
+        _landed(files).alias("landed"),
+        is_plain.alias("is_plain"),
+        F.when(is_plain, canonical).alias("canonical"),
+    )
+
+
+def _parsed(number: int, header: Header) -> Column:
+    """The fields of a line of this header, ``struct`` by the header's names; null of any other."""
     schema = ", ".join(f"`{name}` string" for name in (*header, _BROKEN))
     options = {"columnNameOfCorruptRecord": _BROKEN, "mode": "PERMISSIVE", "escape": '"'}
     # The parser raises on a line of more fields than it has room for; only a long line can have that many.
     commas = F.length("raw") - F.length(F.replace("raw", F.lit(","), F.lit("")))
     is_readable = (F.length("raw") < _MOST_FIELDS) | (commas < _MOST_FIELDS)
-    read = lines.withColumn("fields", F.when(is_readable, F.from_csv("raw", schema, options)))
-    names = [column.name for column in columns]
+    return F.when(F.col("header").eqNullSafe(number) & is_readable, F.from_csv("raw", schema, options))
+
+
+def _is_broken(fields: Column, texts: list[Column]) -> Column:
+    """Whether a line has too few or too many fields, or broken quotes."""
     quote = F.lit('"')
     quotes = F.length("raw") - F.length(F.replace("raw", quote, F.lit("")))
     has_broken_quotes = F.contains("raw", quote) & (
-        F.contains(F.concat_ws("", *(F.col(f"fields.{name}") for name in names)), quote) | (quotes % 2 == 1)
+        F.contains(F.concat_ws("", *texts), quote) | (quotes % 2 == 1)
     )
-    is_malformed = (
-        F.col("fields").isNull()
-        | F.col(f"fields.{_BROKEN}").isNotNull()
-        | F.coalesce(has_broken_quotes, F.lit(False))
-    )
-    by_name = {column.name: column for column in columns}
-    is_plain = F.col("raw").rlike(plain_line([by_name[name] for name in header]))
-    canonical = _canonical([F.col(f"fields.{name}") for name in names])
-    if header == tuple(names):
-        canonical = F.when(is_plain, F.col("raw")).otherwise(canonical)
-    return read.select(
-        *(F.col(f"fields.{name}").alias(name) for name in names),
-        is_plain.alias("is_plain"),
-        canonical.alias("canonical"),
-        "raw",
-        "source",
-        _landed(files).alias("landed"),
-        is_malformed.alias("is_malformed"),
-    )
+    return fields.isNull() | fields[_BROKEN].isNotNull() | F.coalesce(has_broken_quotes, F.lit(False))
 
 
 def _parquet_rows(
@@ -124,20 +157,29 @@ def _parquet_rows(
     texts = {column.name: _as_text(rows.schema, column.name) for column in columns}
     raw = F.concat_ws(",", *(F.coalesce(text, F.lit("")) for text in texts.values()))
     return rows.select(
-        *(text.alias(name) for name, text in texts.items()),
-        raw.rlike(plain_line(columns)).alias("is_plain"),
-        _canonical(list(texts.values())).alias("canonical"),
         raw.alias("raw"),
         _key(landed).alias("source"),
         _landed(files).alias("landed"),
-        F.contains(F.concat_ws("", *texts.values()), F.lit('"')).alias("is_malformed"),
+        raw.rlike(plain_line(columns)).alias("is_plain"),
+        _canonical(list(texts.values())).alias("canonical"),
+        F.lit(None).cast("int").alias("header"),
     )
 
 
 def _canonical(texts: list[Column]) -> Column:
-    """One text for a row, the same for the same fields in whatever order of columns; a plain line is its own."""
+    """One text for a row, the same for the same fields in whatever order of columns; a plain line is its own.
+
+    :func:`field_texts` takes it apart again.
+    """
     return F.concat_ws(
         ",", *(F.replace(F.coalesce(text, F.lit("")), F.lit(","), F.lit(_NO_COMMA)) for text in texts)
+    )
+
+
+def field_texts(canonical: Column) -> Column:
+    """The fields' texts, ``array<string>``."""
+    return F.transform(
+        F.split(canonical, ",", -1), lambda text: F.replace(text, F.lit(_NO_COMMA), F.lit(","))
     )
 
 

@@ -2,11 +2,19 @@
 
 from creditrisk.contract import ROW_RULES
 from creditrisk.snapshots import SnapshotManifest
+from spark_jobs.writing import Outcome
 
 _SENTENCES = {rule.name: rule.sentence for rule in ROW_RULES}
 
+_CHANGES = {
+    Outcome.NEW: "Snapshot {snapshot} is new and in force for {as_of}.",
+    Outcome.IN_FORCE_AGAIN: "Snapshot {snapshot} was there already, with the same content. It is in force for {as_of}"
+    " again, instead of another.",
+    Outcome.UNCHANGED: "Snapshot {snapshot} was there already, with the same content: nothing has changed.",
+}
 
-def report_lines(manifest: SnapshotManifest, *, is_new: bool) -> list[str]:
+
+def report_lines(manifest: SnapshotManifest, outcome: Outcome) -> list[str]:
     """The lines an operator reads last: what became of the rows, why some were refused, how long it took."""
     counts = manifest.counts
     rows = (
@@ -28,11 +36,7 @@ def report_lines(manifest: SnapshotManifest, *, is_new: bool) -> list[str]:
         )
     phases = ", ".join(f"{phase} {seconds:.1f}" for phase, seconds in manifest.timings_seconds.items())
     lines.append(f"Seconds: {phases}.")
-    lines.append(
-        f"Snapshot {manifest.snapshot} is new and in force for {manifest.as_of}."
-        if is_new
-        else f"Snapshot {manifest.snapshot} was there already, with the same content: nothing has changed."
-    )
+    lines.append(_CHANGES[outcome].format(snapshot=manifest.snapshot, as_of=manifest.as_of))
     return lines
 
 

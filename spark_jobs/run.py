@@ -3,28 +3,39 @@
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
+from typing import Any
 
-from pyspark import StorageLevel
-from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import DataFrame, Observation, SparkSession
 from pyspark.sql import functions as F
 
-from creditrisk.contract import LABEL_COLUMNS, RAW_COLUMNS, ROW_RULES, contract_fingerprint
-from creditrisk.errors import ContractError, NoInputError
+from creditrisk.contract import FEATURE_NAMES, ROW_RULES, contract_fingerprint
+from creditrisk.errors import ContractError
 from creditrisk.provenance import code_version
 from creditrisk.settings import Settings
-from creditrisk.snapshots import InputFile, RowCounts, SnapshotCatalog, SnapshotId, SnapshotManifest
+from creditrisk.snapshots import RowCounts, SnapshotCatalog, SnapshotId, SnapshotManifest
 from creditrisk.storage import Storage
 from spark_jobs import transforms, writing
 from spark_jobs.configuration import is_local
-from spark_jobs.digests import content_hash, customers_digest, quarantine_digest
-from spark_jobs.landed import LandedFile, LandedFiles, find_landed, read_headers, require_input
-from spark_jobs.reading import Header, local_copy, read_rows, rows_by_file
+from spark_jobs.digests import (
+    content_hash,
+    customers_digest,
+    customers_digest_columns,
+    loans_digest,
+    loans_digest_columns,
+    quarantine_digest,
+    quarantine_digest_columns,
+)
+from spark_jobs.intake import Inputs, Intake, find_inputs, take_in
 from spark_jobs.rules import LABEL_PREFIX
-from spark_jobs.session import size_shuffles, start_session
-from spark_jobs.statistics import loan_statistics
+from spark_jobs.session import start_session
+from spark_jobs.snapshot_files import refused_by_rule, write_snapshot_files
+from spark_jobs.statistics import bucket_columns, statistics_columns, statistics_of
+
+_SPOOLED = "rows"
+_BUCKET = "bucket_of_"
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,26 +48,6 @@ class Run:
     labels: str
     today: date
     event_log: Path | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Inputs:
-    """The landed files that a run reads, with their headers."""
-
-    loans: LandedFiles
-    loans_headers: dict[LandedFile, Header]
-    labels: LandedFiles
-    labels_headers: dict[LandedFile, Header]
-    loans_url: str
-    labels_url: str
-
-    def on_this_machine(self, folder: Path) -> "Inputs":
-        """The same with what lies in S3 copied here: Spark on one machine has no S3 client of its own."""
-        return replace(
-            self,
-            loans=local_copy(self.loans, folder / "loans"),
-            labels=local_copy(self.labels, folder / "labels"),
-        )
 
 
 class Stopwatch:
@@ -78,24 +69,10 @@ class Stopwatch:
         return {**self.seconds, "total": round(time.monotonic() - self.started, 3)}
 
 
-@dataclass(frozen=True, slots=True)
-class Judged:
-    """What the rules made of the input: cached frames, and what was counted on the way."""
-
-    loans: DataFrame
-    labels: DataFrame | None
-    facts: DataFrame
-    inputs: list[InputFile]
-    rows_in: int
-    later: int
-    kept: int
-    labels_in: int
-
-
 def build(
     settings: Settings, run: Run, started: float, session: SparkSession | None = None
-) -> tuple[SnapshotManifest, bool]:
-    """Build and commit the snapshot; its manifest, and whether it is new.
+) -> tuple[SnapshotManifest, writing.Outcome]:
+    """Build and commit the snapshot; its manifest, and what the run changed.
 
     Args:
         settings: this deployment's.
@@ -112,7 +89,7 @@ def build(
     watch = Stopwatch(started)
     lake = Storage(settings.lake_root)
     with watch.phase("read"):
-        inputs = _find_inputs(run)
+        inputs = find_inputs(run.loans, run.labels, run.as_of, run.landed_until, run.today)
     with watch.phase("start", since=started + watch.seconds["read"]):
         spark = session or start_session(settings, f"features {settings.market} {run.as_of}", run.event_log)
     try:
@@ -127,42 +104,22 @@ def build(
             spark.catalog.clearCache()
 
 
-def _find_inputs(run: Run) -> Inputs:
-    # Loans of a day to come are still to land: running the date again would give something else.
-    if run.as_of > run.today:
-        raise ContractError(f"as_of: {run.as_of} has not come yet, today is {run.today}")
-    loans = find_landed(run.loans, run.landed_until, run.today)
-    labels = find_landed(run.labels, run.landed_until, run.today)
-    require_input(loans, run.landed_until)
-    return Inputs(
-        loans=loans,
-        loans_headers=read_headers(loans, RAW_COLUMNS),
-        labels=labels,
-        labels_headers=read_headers(labels, LABEL_COLUMNS),
-        loans_url=loans.root.url,
-        labels_url=labels.root.url,
-    )
-
-
 def _build(
     spark: SparkSession, settings: Settings, run: Run, watch: Stopwatch, inputs: Inputs, staged: Path
-) -> tuple[SnapshotManifest, bool]:
+) -> tuple[SnapshotManifest, writing.Outcome]:
     with watch.phase("rules"):
-        judged = _judge(spark, inputs, run)
+        intake = take_in(spark, inputs, run.as_of, run.landed_until)
     with watch.phase("windows"):
-        good = transforms.good_loans(judged.loans, judged.facts)
-        featured = transforms.with_features(good).persist(StorageLevel.MEMORY_AND_DISK)
-        statistics, loans_digest, newest_loan_date = loan_statistics(featured)
+        totals = _compute(intake, run.as_of, staged / _SPOOLED)
     with watch.phase("write"):
-        customers = transforms.customer_rows(featured, run.as_of)
-        snapshot_folder = staged / writing.SNAPSHOT
-        writing.write_parquet(transforms.loan_rows(featured), snapshot_folder / writing.LOANS)
-        writing.write_parquet(customers, snapshot_folder / writing.CUSTOMERS)
-        writing.write_training_set(transforms.training_set(featured), snapshot_folder / writing.TRAINING_SET)
-        refused = _write_quarantine(spark, judged, inputs, staged / writing.QUARANTINE)
-        customers_are, refused_are = customers_digest(customers), quarantine_digest(refused)
-        hashed = content_hash(run.as_of, loans_digest, customers_are, refused_are)
-        counts, by_rule = _counts(judged, refused, loans_digest, customers_are)
+        snapshot_folder, quarantine_folder = staged / writing.SNAPSHOT, staged / writing.QUARANTINE
+        counted = write_snapshot_files(
+            staged / _SPOOLED, snapshot_folder, transforms.online_names(), _counted_names()
+        )
+        refused_are = _write_quarantine(intake.refused, quarantine_folder)
+        loans_are, customers_are = loans_digest(totals), customers_digest(totals)
+        hashed = content_hash(run.as_of, loans_are, customers_are, refused_are)
+        counts, by_rule = _counts(intake, totals, refused_are, quarantine_folder)
         files = writing.file_hashes(snapshot_folder)
     manifest = SnapshotManifest(
         snapshot=str(SnapshotId(run.as_of, hashed[:12])),
@@ -170,96 +127,79 @@ def _build(
         as_of=run.as_of,
         landed_until=run.landed_until,
         content_hash=hashed,
-        loans_digest=loans_digest,
+        loans_digest=loans_are,
         customers_digest=customers_are,
         quarantine_digest=refused_are,
         contract_fingerprint=contract_fingerprint(),
         code_version=code_version(),
         created_at=datetime.now(UTC),
-        inputs=judged.inputs,
+        inputs=intake.inputs,
         counts=counts,
         quarantined_by_rule=by_rule,
-        newest_loan_date=newest_loan_date,
-        features=statistics,
+        newest_loan_date=totals["newest_loan_date"],
+        features=statistics_of(totals, totals["digest_rows"], counted),
         files=files,
         timings_seconds=watch.total(),
     )
-    is_new = writing.commit(SnapshotCatalog(Storage(settings.lake_root)), staged, manifest)
-    return manifest, is_new
+    return manifest, writing.commit(SnapshotCatalog(Storage(settings.lake_root)), staged, manifest)
 
 
-def _judge(spark: SparkSession, inputs: Inputs, run: Run) -> Judged:
-    """Read everything once, judge it, and find what rows of one loan say of one another."""
-    loans_rows = read_rows(spark, inputs.loans, inputs.loans_headers, RAW_COLUMNS)
-    if loans_rows is None:
-        raise NoInputError(f"{inputs.loans_url}: every loans file landed up to {run.landed_until} is empty")
-    labels_rows = read_rows(spark, inputs.labels, inputs.labels_headers, LABEL_COLUMNS)
-    loans = transforms.judged_loans(loans_rows, run.as_of).persist(StorageLevel.MEMORY_AND_DISK)
-    labels = None
-    labels_in = 0
-    if labels_rows is not None:
-        labels = transforms.judged_labels(labels_rows, run.as_of).persist(StorageLevel.MEMORY_AND_DISK)
-        labels_in = labels.count()
-    by_file = (
-        loans.groupBy("source")
-        .agg(F.count("*").alias("rows"), F.count_if("is_later").alias("later"))
-        .collect()
+def _compute(intake: Intake, as_of: date, spooled: Path) -> dict[str, Any]:
+    """Write a row a loan with all that the files are made of; the aggregates over the rows, taken on the way.
+
+    Both observations look behind the shuffle, in the tasks that write: each of those counts once, however often it was
+    tried.
+    """
+    kept, written = Observation("kept"), Observation("written")
+    marked = transforms.with_copies_marked(intake.good).observe(kept, F.count("*").alias("kept"))
+    featured = transforms.with_features(marked)
+    buckets = {f"{_BUCKET}{name}": column for name, column in bucket_columns().items()}
+    rows = transforms.snapshot_rows(featured, as_of).withColumns(buckets)
+    aggregates = {
+        "newest_loan_date": F.max("loan_date"),
+        **loans_digest_columns(),
+        **customers_digest_columns(transforms.online_names()),
+        **statistics_columns(),
+    }
+    observed = rows.observe(written, *(column.alias(name) for name, column in aggregates.items()))
+    writing.write_parquet(observed, spooled, compression="uncompressed")
+    return {**kept.get, **written.get}
+
+
+def _counted_names() -> dict[str, str]:
+    """By feature, the column of the spooled rows whose values are counted."""
+    return {name: f"{_BUCKET}{name}" if name in bucket_columns() else name for name in FEATURE_NAMES}
+
+
+def _write_quarantine(refused: DataFrame, folder: Path) -> str:
+    """Write the refused rows; their digest."""
+    told = Observation("refused")
+    aggregates = quarantine_digest_columns()
+    writing.write_parquet(
+        refused.observe(told, *(column.alias(name) for name, column in aggregates.items())), folder
     )
-    rows_in = sum(row["rows"] for row in by_file)
-    size_shuffles(spark, rows_in + labels_in)
-    facts = transforms.loan_facts(loans, labels).persist(StorageLevel.MEMORY_AND_DISK)
-    if facts.where("is_conflicting").count():
-        facts = transforms.by_value(facts, loans).persist(StorageLevel.MEMORY_AND_DISK)
-    facts.count()  # known to be small, it is then joined without a shuffle
-    return Judged(
-        loans=loans,
-        labels=labels,
-        facts=facts,
-        inputs=[
-            InputFile(url=f"{inputs.loans_url}/{file.key}", landed=file.landed, rows=rows)
-            for file, rows in rows_by_file(by_file, inputs.loans)
-        ],
-        rows_in=rows_in,
-        later=sum(row["later"] for row in by_file),
-        kept=transforms.good_loans(loans, facts).count(),
-        labels_in=labels_in,
-    )
-
-
-def _write_quarantine(spark: SparkSession, judged: Judged, inputs: Inputs, folder: Path) -> DataFrame:
-    """Write the refused rows of loans and labels, and return them as written."""
-    refused = transforms.with_url(transforms.quarantine(judged.loans, judged.facts), inputs.loans_url)
-    if judged.labels is not None:
-        labels = judged.labels.where(F.col("reasons").isNotNull()).select("source", "raw", "reasons")
-        refused = refused.unionByName(transforms.with_url(labels, inputs.labels_url))
-    writing.write_parquet(refused, folder)
-    return spark.read.parquet(f"file:{folder}")
+    return quarantine_digest(told.get)
 
 
 def _counts(
-    judged: Judged, refused: DataFrame, loans_digest: str, customers: str
+    intake: Intake, totals: dict[str, Any], refused_are: str, quarantine_folder: Path
 ) -> tuple[RowCounts, dict[str, int]]:
     """What became of the rows, and refused rows by rule in the contract's order.
 
     Raises:
         ContractError: rows were lost or doubled on the way.
     """
-    rules = F.array_distinct("reasons.rule")
-    found = refused.select(F.explode(rules).alias("rule")).groupBy("rule").count().collect()
-    by_rule = {row["rule"]: row["count"] for row in found}
-    is_label = F.startswith(F.col("reasons")[0]["rule"], F.lit(LABEL_PREFIX))
-    split = refused.agg(F.count("*").alias("all"), F.count_if(is_label).alias("labels")).collect()[0]
-    loans = int(loans_digest.partition(":")[0])
+    by_rule, labels = refused_by_rule(quarantine_folder, LABEL_PREFIX)
     counts = RowCounts(
-        rows_in=judged.rows_in,
-        kept=judged.kept,
-        repeated=judged.kept - loans,
-        quarantined=split["all"] - split["labels"],
-        later=judged.later,
-        loans=loans,
-        customers=int(customers.partition(":")[0]),
-        labels_in=judged.labels_in,
-        labels_quarantined=split["labels"],
+        rows_in=intake.rows_in,
+        kept=totals["kept"],
+        repeated=totals["kept"] - totals["digest_rows"],
+        quarantined=int(refused_are.partition(":")[0]) - labels,
+        later=intake.later,
+        loans=totals["digest_rows"],
+        customers=totals["customers_rows"],
+        labels_in=intake.labels_in,
+        labels_quarantined=labels,
     )
     if counts.rows_in != counts.kept + counts.quarantined + counts.later or counts.repeated < 0:
         raise ContractError(f"rows in = kept + quarantined + later does not hold: {counts}")

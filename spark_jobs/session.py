@@ -3,7 +3,8 @@
 import os
 import shutil
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from pyspark.sql import SparkSession
@@ -13,6 +14,7 @@ from spark_jobs.configuration import scratch_folder, spark_conf, spark_home
 
 _STALE_SECONDS = 24 * 3600
 _ROWS_PER_SHUFFLE_PARTITION = 200_000
+_ROWS_WORTH_COMPILING = 20_000
 
 
 def start_session(settings: Settings, name: str, event_log: Path | None = None) -> SparkSession:
@@ -47,6 +49,7 @@ def start_session(settings: Settings, name: str, event_log: Path | None = None) 
     session.conf.set("spark.sql.csv.parser.columnPruning.enabled", "false")
     session.conf.set("spark.sql.optimizer.enableCsvExpressionOptimization", "false")
     session.conf.set("spark.sql.ansi.enabled", "true")
+    size_shuffles(session, 0)
     return session
 
 
@@ -55,6 +58,23 @@ def size_shuffles(session: SparkSession, rows: int) -> None:
     cores = session.sparkContext.defaultParallelism
     partitions = max(cores, -(-rows // _ROWS_PER_SHUFFLE_PARTITION))
     session.conf.set("spark.sql.shuffle.partitions", str(partitions))
+
+
+@contextmanager
+def without_generated_code(session: SparkSession, rows: int) -> Iterator[None]:
+    """Plan what happens inside for few rows: to generate and compile code for them takes longer than they do."""
+    if rows > _ROWS_WORTH_COMPILING:
+        yield
+        return
+    wanted = {"spark.sql.codegen.wholeStage": "false", "spark.sql.codegen.factoryMode": "NO_CODEGEN"}
+    before = {name: str(session.conf.get(name)) for name in wanted}
+    for name, value in wanted.items():
+        session.conf.set(name, value)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            session.conf.set(name, value)
 
 
 def _remove_stale(scratch: Path) -> None:

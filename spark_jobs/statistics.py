@@ -2,71 +2,57 @@
 
 from bisect import bisect_right
 from collections import Counter
-from datetime import date
+from collections.abc import Mapping
 from typing import Any
 
-from pyspark.sql import Column, DataFrame
+from pyspark.sql import Column
 from pyspark.sql import functions as F
 
 from creditrisk.contract import FEATURES, Feature
 from creditrisk.snapshots import FeatureStatistics
-from spark_jobs.digests import loans_digest, loans_digest_columns
 
 QUANTILES = (0.01, 0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.99)
 _ACCURACY = 1_000
 
 
-def loan_statistics(featured: DataFrame) -> tuple[dict[str, FeatureStatistics], str, date | None]:
-    """Statistics by feature, the loans' digest, and the newest loan date (None without loans).
-
-    Whole numbers have few values: those are counted, and everything follows exactly. Of doubles the numbers are
-    aggregated, the quantiles within a thousandth of the rows, and the histogram's buckets are counted.
-    """
-    counted = _counted(featured)
-    aggregates: dict[str, Column] = {"newest_loan_date": F.max("loan_date"), **loans_digest_columns()}
+def statistics_columns() -> dict[str, Column]:
+    """Aggregates over loan rows that :func:`statistics_of` needs, by name: of doubles all but the buckets' counts."""
+    aggregates: dict[str, Column] = {}
     for feature in FEATURES:
         if feature.type == "double":
             aggregates |= _aggregates(feature)
-    totals = featured.agg(*(column.alias(name) for name, column in aggregates.items())).collect()[0].asDict()
-    rows = totals["digest_rows"]
-    statistics = {
-        feature.name: _of_doubles(feature, totals, rows, counted[feature.name])
+    return aggregates
+
+
+def bucket_columns() -> dict[str, Column]:
+    """By double feature, the number of the histogram's bucket that a row's value lies in; null where it is missing."""
+    return {feature.name: _bucket(feature) for feature in FEATURES if feature.type == "double"}
+
+
+def statistics_of(
+    aggregates: dict[str, Any], rows: int, counted: Mapping[str, Counter[int]]
+) -> dict[str, FeatureStatistics]:
+    """Statistics by feature.
+
+    Whole numbers have few values: those are counted, and everything follows exactly. Of doubles the numbers are
+    aggregated, the quantiles within a thousandth of the rows, and the histogram's buckets are counted.
+
+    Args:
+        aggregates: values of :func:`statistics_columns`.
+        rows: how many rows there are.
+        counted: rows by value of each int feature, and by bucket of each double one; missing values left out.
+    """
+    return {
+        feature.name: _of_doubles(feature, aggregates, rows, counted[feature.name])
         if feature.type == "double"
         else _of_integers(feature, rows, counted[feature.name])
         for feature in FEATURES
     }
-    return statistics, loans_digest(totals), totals["newest_loan_date"]
 
 
 def bucket_of(feature: Feature, value: float) -> int:
     """The histogram's bucket of a value: how many edges are at or below it."""
     return bisect_right(feature.histogram_edges, value)
-
-
-def _counted(featured: DataFrame) -> dict[str, Counter[int]]:
-    """Rows by value of each int feature, and by histogram bucket of each double one; missing values left out."""
-    values = F.explode(
-        F.array(
-            *(
-                F.struct(
-                    F.lit(number).alias("feature"),
-                    (_bucket(feature) if feature.type == "double" else F.col(feature.name)).alias("value"),
-                )
-                for number, feature in enumerate(FEATURES)
-            )
-        )
-    )
-    groups = (
-        featured.select(values.alias("at"))
-        .where(F.col("at.value").isNotNull())
-        .groupBy("at.feature", "at.value")
-        .count()
-        .collect()
-    )
-    counted: dict[str, Counter[int]] = {feature.name: Counter() for feature in FEATURES}
-    for group in groups:
-        counted[FEATURES[group["feature"]].name][group["value"]] = group["count"]
-    return counted
 
 
 def _aggregates(feature: Feature) -> dict[str, Column]:

@@ -18,6 +18,7 @@ from creditrisk.settings import Settings
 from creditrisk.snapshots import SnapshotCatalog, SnapshotId, SnapshotManifest
 from creditrisk.storage import Storage
 from spark_jobs.run import Run, build
+from spark_jobs.writing import Outcome
 
 NAMES = tuple(column.name for column in RAW_COLUMNS)
 TODAY = date(2021, 6, 1)
@@ -55,7 +56,11 @@ class Built:
 
     lake: Storage
     manifest: SnapshotManifest
-    is_new: bool
+    outcome: Outcome
+
+    @property
+    def is_new(self) -> bool:
+        return self.outcome is Outcome.NEW
 
     @property
     def id(self) -> SnapshotId:
@@ -114,5 +119,5 @@ class Lake:
             labels=f"{self.settings.lake_root}/raw/labels",
             today=TODAY,
         )
-        manifest, is_new = build(self.settings, run, time.monotonic(), self.spark)
-        return Built(self.storage, manifest, is_new)
+        manifest, outcome = build(self.settings, run, time.monotonic(), self.spark)
+        return Built(self.storage, manifest, outcome)
