@@ -96,7 +96,11 @@ with DAG(
     version = start_shadow()
     steps = [
         JudgeStep(
-            version=version, share=share, poke_interval=canary.judge_interval_seconds, timeout=step_timeout
+            version=version,
+            share=share,
+            interval=timedelta(seconds=canary.judge_interval_seconds),
+            timeout=step_timeout,
+            retries=3,
         )
         for share in (0.0, *canary.steps)
     ]

@@ -49,7 +49,9 @@ def test_steps_and_intervals_are_the_settings_and_the_approval_can_be_left_out(
     dag = bag.dags["release_model"]
     assert set(dag.task_dict) == {"start_shadow", "shadow", "share_01", "share_10", "promote", "settle"}
     assert dag.task_dict["share_10"].downstream_task_ids == {"promote"}
-    assert dag.task_dict["shadow"].poke_interval == 2
+    shadow = dag.task_dict["shadow"]
+    assert (shadow.poke_interval, shadow.reschedule) == (2, False)  # too short a wait to leave and come back
+    assert shadow.execution_timeout.total_seconds() == shadow.timeout
     assert dag.params["steps"] == ["1%", "10%"]
 
 

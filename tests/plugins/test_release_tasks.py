@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -182,7 +182,9 @@ def test_a_store_that_is_away_is_looked_at_again_later(
 
 
 def test_a_step_that_the_form_leaves_out_is_passed_over() -> None:
-    step = JudgeStep(version=CHALLENGER, share=0.25, poke_interval=1)
+    step = JudgeStep(
+        version=CHALLENGER, share=0.25, interval=timedelta(minutes=5), timeout=timedelta(hours=1)
+    )
     assert (step.task_id, step.reschedule) == ("share_25", True)
     passed = step.poke({"params": {"steps": ["5%", "50%"]}, "dag_run": None, "ti": None})
     assert passed.is_done
