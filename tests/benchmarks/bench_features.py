@@ -33,7 +33,7 @@ from pyspark.sql import functions as F
 from creditrisk.contract import RAW_COLUMNS
 from creditrisk.settings import load_settings
 from spark_jobs.session import start_session
-from spark_jobs.transforms import with_features
+from spark_jobs.transforms import with_copies_marked, with_features
 spark = start_session(load_settings(), "windows alone")
 spark.conf.set("spark.sql.shuffle.partitions", "4")
 schema = ", ".join(f"{column.name} string" for column in RAW_COLUMNS)
@@ -45,7 +45,7 @@ loans = rows.select(
     (F.col("flag_own_car") == "Y").cast("int").alias("flag_own_car"),
     F.col("status").try_cast("int").alias("status"), "code_gender",
 )
-with_features(loans).write.format("noop").mode("overwrite").save()
+with_features(with_copies_marked(loans)).write.format("noop").mode("overwrite").save()
 spark.stop()
 """
 
