@@ -13,6 +13,7 @@ from local.environment import PYTHON, SERVING_PYTHON, process_environment, servi
 from local.java import java_home
 from local.processes import Service, require_free_port
 from local.progress import Progress, StackError
+from serving.workers import worker_count
 
 API = "api"
 MLFLOW = "mlflow"
@@ -50,6 +51,8 @@ def start(settings: Settings, progress: Progress) -> Settings:
         if changed:
             processes.stop([api])  # it reads its settings once
         api.start([SERVING_PYTHON, "-m", "serving"], environment, PROJECT_ROOT, settings.api_port)
+        workers, reason = worker_count(settings.api_workers)
+        progress.say(f"    the prediction service answers by {workers} workers: {reason}")
         wait_for_answer(api, f"http://{settings.bind_host}:{settings.api_port}/health/live")
         airflow.wait_until_healthy(settings)
         if not tracked_elsewhere(settings):

@@ -104,6 +104,8 @@ def test_the_summary_has_decisions_addresses_and_the_login(system: System) -> No
         "Decisions",
         "/docs",
         "login admin /",
+        f"API key: {system.key}",
+        "workers: ",
         "make stop",
         f"http://127.0.0.1:{system.settings.airflow_port}",
     ):
