@@ -96,3 +96,22 @@ def test_settings_cannot_be_changed(tmp_path: Path) -> None:
 
 def test_a_file_url_escapes_what_a_url_cannot_hold() -> None:
     assert file_url(Path("/data/a b%20c")) == "file:///data/a%20b%2520c"
+
+
+@pytest.mark.parametrize(
+    ("steps", "rule"),
+    [
+        ("[0.25, 0.05]", "each share must be greater than the one before"),
+        ("[0.05, 0.05]", "each share must be greater than the one before"),
+        ("[0.005]", "whole per cents"),
+        ("[0, 0.5]", "greater than 0"),
+        ("[0.5, 1]", "less than 1"),
+        ("[]", "at least 1 item"),
+    ],
+)
+def test_the_steps_of_a_release_grow_by_whole_per_cents(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, steps: str, rule: str
+) -> None:
+    monkeypatch.setenv("CREDITRISK_CANARY__STEPS", steps)
+    with pytest.raises(SettingsError, match=f"CREDITRISK_CANARY__STEPS.*{rule}"):
+        load_settings(var_dir=tmp_path)
