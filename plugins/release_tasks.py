@@ -85,8 +85,15 @@ def take_step(
 def promote(version: str, by: str | None, approval: dict[str, Any] | None, reason: str) -> "ReleaseRecord":
     """Put the challenger into service for everybody, after a last look at its step; the release in force then.
 
+    Args:
+        version: the challenger.
+        by: who released it.
+        approval: what the approval task returned; None where there is none, or it was passed by without an answer.
+        reason: why.
+
     Raises:
-        AirflowFailException: the last look aborts, or somebody else has ended the challenge.
+        AirflowFailException: an approval is required and was not given, the last look aborts, or somebody else
+            has ended the challenge.
     """
     from creditrisk.errors import StoreUnavailable
     from creditrisk.release_ledger import complete
@@ -95,6 +102,8 @@ def promote(version: str, by: str | None, approval: dict[str, Any] | None, reaso
 
     settings = load_settings()
     approver = _approver(approval)
+    if settings.canary.requires_approval and approver is None:  # the task can be marked as successful by hand
+        raise AirflowFailException(f"version {version}: nobody has approved it: answer the approval task")
     with told_plainly():
         newest = _newest(settings)
         if newest.challenger == version:  # it went on deciding while an operator was awaited
@@ -195,7 +204,7 @@ def _newest(settings: Settings) -> "ReleaseRecord":
 
 
 def _approver(approval: dict[str, Any] | None) -> str | None:
-    """Who approved, by the answer that the approval task returned; None where none was asked for."""
+    """Who answered, by what the approval task returned; None where nobody did."""
     user = (approval or {}).get("responded_by_user") or {}
     name = user.get("name") or user.get("id")
     return str(name) if name else None

@@ -130,7 +130,7 @@ def test_a_step_that_is_tried_again_after_the_end_of_the_challenge_starts_nothin
         with pytest.raises(AirflowFailException, match=r"release 3 \(abort, by ben\).*I do not like it"):
             take(share)
     with pytest.raises(AirflowFailException, match="is not the challenger"):
-        release_tasks.promote(CHALLENGER, "ana", None, WHY)
+        release_tasks.promote(CHALLENGER, "ana", APPROVAL, WHY)
     assert newest(settings) == ended
     assert "its challenge has ended. Release 3" in release_tasks.settle(CHALLENGER, "ana", None)
     assert newest(settings) == ended
@@ -168,6 +168,19 @@ def test_a_challenger_that_went_bad_while_an_operator_was_awaited_is_not_promote
     with pytest.raises(AirflowFailException, match="the challenger failed on 200 of 200 requests"):
         release_tasks.promote(CHALLENGER, "ana", APPROVAL, WHY)
     assert (newest(settings).action, newest(settings).champion) == (ReleaseAction.ABORT, CHAMPION)
+
+
+def test_an_approval_is_not_to_be_got_round(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    release_tasks.start_shadow(CHALLENGER, "ana", WHY)
+    before = newest(settings)
+    for nothing in (None, NOBODY):
+        with pytest.raises(AirflowFailException, match="nobody has approved it"):
+            release_tasks.promote(CHALLENGER, "ana", nothing, WHY)
+    assert newest(settings) == before
+    monkeypatch.setenv("CREDITRISK_CANARY__REQUIRES_APPROVAL", "false")
+    release = release_tasks.promote(CHALLENGER, "ana", None, WHY)
+    assert (release.champion, release.by) == (CHALLENGER, "ana")
+    assert release.reason == f"{WHY} (released in steps by ana)"
 
 
 def test_a_store_that_is_away_is_looked_at_again_later(
