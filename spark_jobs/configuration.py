@@ -63,7 +63,7 @@ def jvm_options(settings: Settings, *, with_archive: bool = True) -> list[str]:
         # The code that Spark generates for 24 columns and a dozen rules is longer than what is compiled otherwise.
         "-XX:-DontCompileHugeMethods",
         # A job of half a minute pays a third of its processor time to the second compiler: it waits until a method has
-        # been called six times as often as usual, and what runs for every row soon has.
+        # been called several times as often as usual, and what runs for every row soon has.
         "-XX:Tier4InvocationThreshold=30000",
         "-XX:Tier4MinInvocationThreshold=6000",
         "-XX:Tier4CompileThreshold=60000",
