@@ -22,10 +22,10 @@ because a challenge begins as a shadow. Steps, waits and limits are settings (`C
 from datetime import timedelta
 from typing import Any
 
-from airflow.providers.standard.operators.hitl import ApprovalOperator
 from airflow.sdk import DAG, Param, chain, task
 
 from creditrisk.settings import load_settings
+from plugins.approval import ANSWER, Approval
 from plugins.assets import RELEASES
 from plugins.defaults import DEFAULT_ARGS
 from plugins.judge_step import JudgeStep, percent
@@ -82,7 +82,10 @@ with DAG(
         from plugins.release_tasks import promote
 
         release = promote(
-            version, dag_run.triggering_user_name, ti.xcom_pull(task_ids="approve"), params["reason"]
+            version,
+            dag_run.triggering_user_name,
+            ti.xcom_pull(task_ids="approve", key=ANSWER),
+            params["reason"],
         )
         outlet_events[RELEASES].extra = {"number": release.number, "champion": release.champion}
         return int(release.number)
@@ -91,7 +94,7 @@ with DAG(
     def settle(version: str, *, dag_run: Any = None, ti: Any = None) -> str:
         from plugins.release_tasks import settle
 
-        return settle(version, dag_run.triggering_user_name, ti.xcom_pull(task_ids="approve"))
+        return settle(version, dag_run.triggering_user_name, ti.xcom_pull(task_ids="approve", key=ANSWER))
 
     version = start_shadow()
     steps = [
@@ -105,7 +108,7 @@ with DAG(
         for share in (0.0, *canary.steps)
     ]
     approval = [
-        ApprovalOperator(
+        Approval(
             task_id="approve",
             subject="Let {{ params.version }} decide on everybody?",
             body="{{ params.reason }}\n\nThe verdict on each step is its task's return value. "

@@ -82,13 +82,13 @@ def take_step(
     return shown if verdict.finding is Finding.GO_ON else None
 
 
-def promote(version: str, by: str | None, approval: dict[str, Any] | None, reason: str) -> "ReleaseRecord":
+def promote(version: str, by: str | None, answer: dict[str, Any] | None, reason: str) -> "ReleaseRecord":
     """Put the challenger into service for everybody, after a last look at its step; the release in force then.
 
     Args:
         version: the challenger.
         by: who released it.
-        approval: what the approval task returned; None where there is none, or it was passed by without an answer.
+        answer: what the approval task was answered; None where there is none, or it was passed by.
         reason: why.
 
     Raises:
@@ -101,7 +101,7 @@ def promote(version: str, by: str | None, approval: dict[str, Any] | None, reaso
     from monitoring.step_judgement import StepJudge
 
     settings = load_settings()
-    approver = _approver(approval)
+    approver = answer["by"] if answer and answer["approved"] else None
     if settings.canary.requires_approval and approver is None:  # the task can be marked as successful by hand
         raise AirflowFailException(f"version {version}: nobody has approved it: answer the approval task")
     with told_plainly():
@@ -125,7 +125,7 @@ def promote(version: str, by: str | None, approval: dict[str, Any] | None, reaso
     return record
 
 
-def settle(version: str, by: str | None, approval: dict[str, Any] | None) -> str:
+def settle(version: str, by: str | None, answer: dict[str, Any] | None) -> str:
     """Leave a state that is said plainly, however the run went; the words for it.
 
     A challenge that goes on without a run would be judged by nobody, so it is aborted.
@@ -136,7 +136,7 @@ def settle(version: str, by: str | None, approval: dict[str, Any] | None) -> str
     if newest.champion == version:
         words = f"Version {version} serves everybody since release {newest.number}."
     elif newest.challenger == version:
-        words = _abort(settings, version, by, _why_it_ended(approval))
+        words = _abort(settings, version, by, _why_it_ended(answer))
     else:
         words = (
             f"Version {version} decides on nobody: its challenge has ended. Release {newest.number}"
@@ -203,21 +203,12 @@ def _newest(settings: Settings) -> "ReleaseRecord":
     return newest
 
 
-def _approver(approval: dict[str, Any] | None) -> str | None:
-    """Who answered, by what the approval task returned; None where nobody did."""
-    user = (approval or {}).get("responded_by_user") or {}
-    name = user.get("name") or user.get("id")
-    return str(name) if name else None
-
-
-def _why_it_ended(approval: dict[str, Any] | None) -> str:
-    if approval is None:
+def _why_it_ended(answer: dict[str, Any] | None) -> str:
+    if answer is None:
         return "its run ended before it was promoted"
-    if "Approve" in approval["chosen_options"]:
+    if answer["approved"]:
         return "its run ended after the approval and before it was promoted"
-    if approval.get("timedout") or _approver(approval) in (None, "Fallback to defaults"):
-        return "nobody approved it in time"
-    return f"rejected by {_approver(approval)}"
+    return f"rejected by {answer['by']}" if answer["by"] else "nobody approved it in time"
 
 
 def _is_only_late(verdict: "CanaryVerdict") -> bool:

@@ -19,6 +19,7 @@ from creditrisk.release_ledger import ReleaseLedger  # noqa: E402
 from creditrisk.settings import Settings  # noqa: E402
 from creditrisk.storage import Storage  # noqa: E402
 from plugins import release_tasks  # noqa: E402
+from plugins.approval import Approval  # noqa: E402
 from plugins.judge_step import JudgeStep  # noqa: E402
 from tests.logged_decisions import (  # noqa: E402
     APPROVED,
@@ -32,9 +33,9 @@ from tests.logged_decisions import (  # noqa: E402
 from tests.planted_versions import plant  # noqa: E402
 
 WHY = "better on new loans"
-APPROVAL = {"chosen_options": ["Approve"], "responded_by_user": {"id": "7", "name": "ben"}}
-REJECTION = {"chosen_options": ["Reject"], "responded_by_user": {"id": "7", "name": "ben"}}
-NOBODY = {"chosen_options": ["Reject"], "responded_by_user": None}
+APPROVAL = {"approved": True, "by": "ben"}
+REJECTION = {"approved": False, "by": "ben"}
+NOBODY = {"approved": False, "by": None}
 
 
 @pytest.fixture
@@ -173,7 +174,7 @@ def test_a_challenger_that_went_bad_while_an_operator_was_awaited_is_not_promote
 def test_an_approval_is_not_to_be_got_round(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     release_tasks.start_shadow(CHALLENGER, "ana", WHY)
     before = newest(settings)
-    for nothing in (None, NOBODY):
+    for nothing in (None, NOBODY, REJECTION):
         with pytest.raises(AirflowFailException, match="nobody has approved it"):
             release_tasks.promote(CHALLENGER, "ana", nothing, WHY)
     assert newest(settings) == before
@@ -202,3 +203,32 @@ def test_a_step_that_the_form_leaves_out_is_passed_over() -> None:
     passed = step.poke({"params": {"steps": ["5%", "50%"]}, "dag_run": None, "ti": None})
     assert passed.is_done
     assert passed.xcom_value == {"finding": "passed over"}
+
+
+class _Task:
+    def __init__(self) -> None:
+        self.kept: dict[str, Any] = {}
+
+    def xcom_push(self, key: str, value: Any) -> None:
+        self.kept[key] = value
+
+
+@pytest.mark.parametrize(
+    ("event", "answer"),
+    [
+        ({"chosen_options": ["Approve"], "responded_by_user": {"id": "7", "name": "ben"}}, APPROVAL),
+        ({"chosen_options": ["Reject"], "responded_by_user": {"id": "ben", "name": ""}}, REJECTION),
+        ({"chosen_options": ["Reject"], "responded_by_user": None, "timedout": True}, NOBODY),
+    ],
+)
+def test_an_answer_is_kept_also_where_it_is_a_rejection(
+    event: dict[str, Any], answer: dict[str, Any]
+) -> None:
+    task = _Task()
+    approval = Approval(
+        task_id="approve", subject="Well?", defaults="Reject", response_timeout=timedelta(hours=1)
+    )
+    approval.execute_complete(
+        {"ti": task, "task": approval}, {"params_input": {}, "responded_at": datetime.now(UTC), **event}
+    )
+    assert task.kept["answer"] == answer
