@@ -75,8 +75,6 @@ class TestMetrics:
         assert found["creditrisk_api_keys", labels(worker="0")] >= 1
 
     def test_tell_the_challenger(self, client: httpx.Client, market: Market) -> None:
-        from creditrisk.release_ledger import challenge
-
         version = market.register(2)
         for share in (0.0, 0.05):
             challenge(market.settings, version, share, by="a test", reason="to see it")
