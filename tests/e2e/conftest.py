@@ -13,6 +13,17 @@ signal.signal(signal.SIGTERM, lambda *_: sys.exit("terminated"))  # so that the 
 
 CUSTOMERS, DAYS, SEED = 2000, 730, 11
 
+CANARY = {
+    "JUDGE_INTERVAL_SECONDS": "1",
+    "STEP_LEAST_SECONDS": "0",
+    "LEAST_CUSTOMERS": "400",
+    "APPROVAL_SHIFT_LIMIT": "0.08",
+    "GROUP_APPROVAL_SHIFT_LIMIT": "0.16",
+    "PROBLEM_SHARE_LIMIT": "0.05",
+    "SLOW_SHARE_LIMIT": "0.1",
+}
+"""Seconds for hours, and limits wide enough to be told from a few hundred customers."""
+
 
 @pytest.fixture(scope="session")
 def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
@@ -21,6 +32,7 @@ def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
     environment = {name: value for name, value in os.environ.items() if not name.startswith("CREDITRISK_")}
     environment["CREDITRISK_VAR_DIR"] = str(folder / "var")
     environment.update((name, str(port)) for name, port in zip(PORTS, free_ports(len(PORTS)), strict=True))
+    environment.update((f"CREDITRISK_CANARY__{name}", value) for name, value in CANARY.items())
     newest = datetime.now(UTC).date() - timedelta(days=1)
     loans = folder / "own loans.csv"
     generate_loans(loans, customers=CUSTOMERS, days=DAYS, seed=SEED, newest=newest)
