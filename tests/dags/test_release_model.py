@@ -59,3 +59,13 @@ def test_only_the_promotion_tells_others_of_a_release(dags: Mapping[str, Any]) -
     outlets = {task.task_id: [asset.name for asset in task.outlets] for task in dags["release_model"].tasks}
     assert {name for name, assets in outlets.items() if assets} == {"promote"}
     assert outlets["promote"] == ["releases"]
+
+
+@pytest.mark.parametrize("steps", [["7%"], ["5%", "5%"], "5%", [0.05]])
+def test_the_form_takes_only_steps_that_there_are(dags: Mapping[str, Any], steps: object) -> None:
+    from airflow.sdk.exceptions import ParamValidationError
+
+    field = dags["release_model"].params.get_param("steps")
+    assert field.resolve(["50%", "5%"]) == ["50%", "5%"]
+    with pytest.raises(ParamValidationError):
+        field.resolve(steps)
