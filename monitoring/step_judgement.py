@@ -9,7 +9,8 @@ from creditrisk.registry import ModelRegistry
 from creditrisk.release import ReleaseRecord
 from creditrisk.settings import Settings
 from creditrisk.storage import Storage
-from monitoring.canary import CanaryVerdict, Finding, Step, judge
+from monitoring.canary import CanaryVerdict, Step, judge
+from monitoring.canary_checks import Finding
 from monitoring.decision_reads import DecisionReads
 from monitoring.fill_up import load_scorer, score_again
 from monitoring.genders import genders_of

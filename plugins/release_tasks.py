@@ -63,7 +63,7 @@ def take_step(
         AirflowFailException: the step is aborted, or somebody else has ended the challenge.
     """
     from creditrisk.errors import StorageError, StoreUnavailable
-    from monitoring.canary import Finding
+    from monitoring.canary_checks import Finding
     from monitoring.step_judgement import StepJudge
 
     settings = load_settings()
@@ -97,7 +97,7 @@ def promote(version: str, by: str | None, answer: dict[str, Any] | None, reason:
     """
     from creditrisk.errors import StoreUnavailable
     from creditrisk.release_ledger import complete
-    from monitoring.canary import Finding
+    from monitoring.canary_checks import Finding
     from monitoring.step_judgement import StepJudge
 
     settings = load_settings()
@@ -213,7 +213,7 @@ def _why_it_ended(answer: dict[str, Any] | None) -> str:
 
 def _is_only_late(verdict: "CanaryVerdict") -> bool:
     """Whether no check says abort: waiting for an operator is not the challenger's fault."""
-    from monitoring.canary import Finding
+    from monitoring.canary_checks import Finding
 
     return not any(check.finding is Finding.ABORT for check in verdict.checks)
 

@@ -5,7 +5,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from creditrisk.settings import CanarySettings
-from monitoring.canary import CanaryCheck, CanaryVerdict, Finding, Step, judge
+from monitoring.canary import CanaryVerdict, Step, judge
+from monitoring.canary_checks import CanaryCheck, Finding
 from monitoring.step_evidence import Approvals, StepEvidence
 
 BEGAN = datetime(2021, 1, 1, 12, tzinfo=UTC)

@@ -17,7 +17,8 @@ from creditrisk.release import ReleaseAction, ReleaseRecord
 from creditrisk.settings import CanarySettings, Settings
 from creditrisk.snapshots import SnapshotCatalog, SnapshotId
 from creditrisk.storage import Storage
-from monitoring.canary import CanaryVerdict, Finding
+from monitoring.canary import CanaryVerdict
+from monitoring.canary_checks import Finding
 from monitoring.decision_reads import LoggedRequest
 from monitoring.fill_up import load_scorer, score_again, score_bin
 from monitoring.genders import genders_of
