@@ -65,7 +65,7 @@ async def past_customer(
             return PastSnapshot(STORE, _customer(row) if row else None)
         except (asyncpg.UndefinedTableError, asyncpg.InvalidSchemaNameError):
             pass
-        except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
+        except (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError) as error:
             problem = f"; Postgres cannot be read ({type(error).__name__})"
     lake = Storage(settings.lake_root)
     try:

@@ -12,6 +12,7 @@ from creditrisk.errors import KeyInvalid, StoreError, StoreUnavailable
 from creditrisk.key_store import add_key, is_good, list_keys, revoke_key
 from creditrisk.online_store import OnlineStore
 from creditrisk.settings import Settings
+from tests.torn_server import torn_server
 
 
 @pytest.fixture
@@ -121,6 +122,15 @@ class TestKeyStore:
             list_keys(market_settings)
         with pytest.raises(StoreUnavailable, match="run python -m creditrisk migrate"):
             ring_of(market_settings)
+
+    def test_says_when_postgres_cannot_be_understood(self) -> None:
+        async def read() -> None:
+            async with torn_server() as url:
+                reader = KeyReader(Settings(_env_file=None, service_database_url=url))
+                await reader.read(asyncio.get_running_loop().time() + 5)
+
+        with pytest.raises(StoreUnavailable, match=r"cannot be read \(InternalClientError\)"):
+            asyncio.run(read())
 
 
 def test_the_commands_show_a_key_once_and_list_and_revoke_it(

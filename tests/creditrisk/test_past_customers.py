@@ -12,6 +12,7 @@ from creditrisk.removals import Kind, record_removal
 from creditrisk.settings import Settings
 from creditrisk.snapshots import SnapshotId
 from tests.creditrisk.snapshot_factory import SnapshotFactory
+from tests.torn_server import torn_server
 
 CUSTOMERS = range(1, 13)
 UNREACHABLE = "postgresql://creditrisk_service:secret@127.0.0.1:1/creditrisk"
@@ -52,3 +53,15 @@ def test_a_removed_snapshot_is_told_from_one_that_never_was(market_settings: Set
     record_removal(factory.catalog.lake, Kind.SNAPSHOT, gone, "kept for 400 days", manifest.created_at)
     with pytest.raises(SnapshotMissing, match=r"removed by retention on 2021-01-01 \(kept for 400 days\)$"):
         looked_up(market_settings, None, gone, 7)
+
+
+def test_the_lake_answers_where_postgres_cannot_be_understood(market_settings: Settings) -> None:
+    snapshot = SnapshotFactory(market_settings).write(date(2020, 12, 31), CUSTOMERS).snapshot
+
+    async def asked() -> PastSnapshot:
+        async with torn_server() as url:
+            return await past_customer(market_settings, url, SnapshotId.parse(snapshot), 7)
+
+    found = asyncio.run(asked())
+    assert found.source == LAKE
+    assert found.customer
