@@ -62,11 +62,16 @@ def jvm_options(settings: Settings, *, with_archive: bool = True) -> list[str]:
         "-XX:-UsePerfData",
         # The code that Spark generates for 24 columns and a dozen rules is longer than what is compiled otherwise.
         "-XX:-DontCompileHugeMethods",
-        # A job of half a minute pays a third of its processor time to the second compiler: it waits until a method has
-        # been called several times as often as usual, and what runs for every row soon has.
-        "-XX:Tier4InvocationThreshold=30000",
-        "-XX:Tier4MinInvocationThreshold=6000",
-        "-XX:Tier4CompileThreshold=60000",
+        # A job of half a minute pays a third of its processor time to the compilers, most of it for what plans and
+        # generates code. They wait until a method or a loop has run some ten times as often as usual: what runs for
+        # every row soon has.
+        "-XX:Tier3InvocationThreshold=1000",
+        "-XX:Tier3MinInvocationThreshold=500",
+        "-XX:Tier3CompileThreshold=10000",
+        "-XX:Tier4InvocationThreshold=200000",
+        "-XX:Tier4MinInvocationThreshold=60000",
+        "-XX:Tier4CompileThreshold=400000",
+        "-XX:Tier4BackEdgeThreshold=400000",
         _quoted(f"-Dlog4j2.configurationFile=file:{quote(str(LOG_CONFIGURATION))}"),
     ]
     archive = archive_file(settings)
