@@ -20,7 +20,7 @@ from creditrisk.decision_store import DecisionStore
 from creditrisk.decisions import DecisionRecord, json_of
 from creditrisk.errors import DecisionUnknown, RecordDamaged, RecordsRefused, StoreUnavailable
 from serving.segments import Segment
-from serving.spool import MOST_ADOPTED, Spool
+from serving.spool import Spool
 
 logger = logging.getLogger(__name__)
 
@@ -149,9 +149,9 @@ class Shipping:
 
     def _adopt(self) -> None:
         adopted = self._spool.adopt()
-        if adopted < MOST_ADOPTED:  # else there may be more, for the next time
+        if not adopted:  # else there may be more, for the next time
             self._adopted_at = time.monotonic()
-        if adopted:
+        else:
             logger.info("%d segments of the decision log adopted from workers that are gone", adopted)
         self._rejected = _lines_of(self._spool.folder / REJECTED_FILE)
 

@@ -33,7 +33,7 @@ SEGMENT_SECONDS = 60.0
 """A segment is followed by a new one when it is so long, or so old with all of it shipped."""
 
 MOST_ADOPTED = 100
-"""Segments that are taken over at once: each holds a file open."""
+"""Segments beside the present one with which no more are taken over: each holds a file open."""
 
 _CLOCK_SLACK_SECONDS = 60.0
 _TIME_ORDERED = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-")
@@ -100,11 +100,12 @@ class Spool:
         return sum(segment.size - segment.shipped for segment in self.segments())
 
     def adopt(self) -> int:
-        """Take over what workers left that are gone; how many segments that was."""
+        """Take over what workers left that are gone, as far as there is room; how many segments that was."""
         sweep(self.folder)
         own = {segment.path for segment in self.segments()}
+        room = max(MOST_ADOPTED - len(self._retired), 0)
         found = (Segment.adopt(path) for path in segment_files(self.folder) if path not in own)
-        adopted = list(islice((segment for segment in found if segment), MOST_ADOPTED))
+        adopted = list(islice((segment for segment in found if segment), room))
         with self._lock:
             self._retired = [*adopted, *self._retired]
         return len(adopted)

@@ -11,7 +11,6 @@ import pytest
 from creditrisk.decisions import to_line
 from creditrisk.online_store import OnlineStore
 from creditrisk.settings import PROJECT_ROOT, Settings
-from serving import shipping as shipping_module
 from serving import spool as spool_module
 from serving.segments import segment_files
 from serving.ship import ship
@@ -37,8 +36,7 @@ def run(settings: Settings, url: str) -> subprocess.CompletedProcess[str]:
 def test_ships_what_nobody_owns_and_leaves_what_somebody_does(
     market_settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for module in (spool_module, shipping_module):
-        monkeypatch.setattr(module, "MOST_ADOPTED", 2)
+    monkeypatch.setattr(spool_module, "MOST_ADOPTED", 2)
     OnlineStore(market_settings).migrate()
     for number in range(3):
         left_by_a_dead_worker(market_settings, to_line(record(number)))

@@ -188,6 +188,19 @@ class TestSegments:
         assert len(segment_files(tmp_path / "spool")) == 2
         living.close()
 
+    def test_holds_no_more_files_open_than_it_may_while_nothing_is_shipped(
+        self, spool: Spool, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(spool_module, "MOST_ADOPTED", 2)
+        for _ in range(3):
+            gone = Spool(spool.folder)
+            gone.start()
+            gone.append(RECORD)
+            gone.close()
+        assert [spool.adopt(), spool.adopt()] == [2, 0]
+        spool.remove(spool.segments()[0])
+        assert [spool.adopt(), spool.adopt()] == [1, 0]
+
 
 class TestFind:
     def test_whichever_worker_has_it(self, spool: Spool) -> None:
