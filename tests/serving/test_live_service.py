@@ -16,13 +16,11 @@ from pathlib import Path
 
 import psutil
 import psycopg2
-import pytest
 from psycopg2 import sql
 
 from creditrisk.release_ledger import complete, roll_back
 from creditrisk.settings import Settings
 from local import postgres as embedded
-from tests.conftest import free_port
 from tests.keys import HEADER
 from tests.online_tables import ADA, FIRST, SECOND
 from tests.serving.conftest import Market
@@ -179,31 +177,6 @@ class TestChangesUnderLoad:
 
 
 class TestStoreOutages:
-    @pytest.fixture
-    def own_market(self, tmp_path: Path) -> Iterator[Market]:
-        """A market in a server that this test may freeze and stop."""
-        settings = Settings(
-            _env_file=None, var_dir=tmp_path / "own var", postgres_port=free_port(), store_timeout_seconds=0.4
-        )
-        urls = embedded.start(settings)
-        named = Settings(
-            _env_file=None, publisher_database_url=urls.publisher, service_database_url=urls.service
-        )
-        market = Market(
-            settings.model_copy(
-                update={
-                    "publisher_database_url": named.publisher_database_url,
-                    "service_database_url": named.service_database_url,
-                }
-            )
-        )
-        market.publish()
-        market.release(market.register(1))
-        try:
-            yield market
-        finally:
-            embedded.stop(market.settings)
-
     def test_a_slow_and_a_dead_store_are_503s_in_time_and_forgotten_when_over(
         self, own_market: Market, tmp_path: Path
     ) -> None:
