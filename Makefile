@@ -26,7 +26,8 @@ status: ## Tell what is up
 	@if [ -x $(PY) ]; then $(PY) -m local status; else echo "Nothing is up: make run"; exit 1; fi
 
 test: setup ## Run the tests that need no running scheduler
-	@$(PY) -m pytest -n 2 --dist loadfile
+	@$(PY) -m pytest -n 2 --dist loadfile -m "not alone"
+	@$(PY) -m pytest -m alone
 
 e2e: setup ## Run the tests of the whole system, through a real scheduler
 	@$(PY) -m pytest tests/e2e --override-ini addopts="--import-mode=importlib --strict-markers --strict-config -ra"

@@ -70,6 +70,7 @@ def test_no_more_are_open_than_allowed(postgres: embedded.Urls) -> None:
     assert (slots, idle) == (3, 3)
 
 
+@pytest.mark.alone
 def test_a_late_answer_costs_the_connection_and_the_idle_ones_but_no_slot(postgres: embedded.Urls) -> None:
     async def late(connections: Connections) -> float:
         await asyncio.gather(*[answer_of(connections, "SELECT 1 FROM pg_sleep(0.05)") for _ in range(3)])

@@ -265,6 +265,7 @@ def own_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OwnServer]:
 
 
 class TestOutages:
+    @pytest.mark.alone
     def test_a_frozen_server_is_reported_inside_the_limit_and_comes_back(self, own_server: OwnServer) -> None:
         async def freeze(reader: OnlineReader) -> list[float]:
             await reader.features(ADA)
@@ -288,6 +289,7 @@ class TestOutages:
         waits = ask(reader_of(own_server.settings, timeout_seconds=0.3), freeze)
         assert all(0.25 < wait < 1.0 for wait in waits)
 
+    @pytest.mark.alone
     def test_many_waiting_for_a_frozen_server_all_hear_in_time(self, own_server: OwnServer) -> None:
         async def freeze(reader: OnlineReader) -> float:
             await reader.features(ADA)

@@ -100,6 +100,7 @@ def test_a_feature_that_is_usually_missing_has_no_usual_value_but_a_range() -> N
     assert nobody.usual[1] == Usual(None, None, None)
 
 
+@pytest.mark.alone
 def test_reasons_take_less_processor_time_than_a_client_would_notice() -> None:
     flat, explaining, took = flat_model("forest"), explainer("forest"), []
     for row in (plain(each) for each in rows()[:40]):

@@ -97,6 +97,7 @@ def test_a_release_asks_for_a_reason(dags: Mapping[str, Any], dag_id: str) -> No
     assert not dags[dag_id].timetable.can_be_scheduled
 
 
+@pytest.mark.alone
 def test_parsing_is_quick_and_imports_nothing_heavy() -> None:
     files = [str(PROJECT_ROOT / "dags" / f"{dag_id}.py") for dag_id in DAG_IDS]
     parsed = subprocess.run(

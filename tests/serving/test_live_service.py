@@ -16,6 +16,7 @@ from pathlib import Path
 
 import psutil
 import psycopg2
+import pytest
 from psycopg2 import sql
 
 from creditrisk.release_ledger import complete, roll_back
@@ -87,6 +88,7 @@ def _challenge_of(service: ServiceProcess) -> tuple[str, float, bool] | None:
 
 
 class TestChangesUnderLoad:
+    @pytest.mark.alone
     def test_swaps_and_rollbacks_lose_and_delay_no_request(
         self, service: ServiceProcess, market: Market
     ) -> None:
@@ -107,6 +109,7 @@ class TestChangesUnderLoad:
         assert load.longest_wait < 0.5
         assert len(load.answers) > 500
 
+    @pytest.mark.alone
     def test_a_challenge_from_shadow_to_champion_loses_and_delays_no_request(
         self, service: ServiceProcess, market: Market
     ) -> None:
@@ -124,6 +127,7 @@ class TestChangesUnderLoad:
         assert load.versions() == [first, second]  # growing moves nobody back
         assert load.longest_wait < 0.5
 
+    @pytest.mark.alone
     def test_a_rollback_during_a_challenge_reaches_all_workers_within_five_seconds(
         self, service: ServiceProcess, market: Market, tmp_path: Path
     ) -> None:
@@ -177,6 +181,7 @@ class TestChangesUnderLoad:
 
 
 class TestStoreOutages:
+    @pytest.mark.alone
     def test_a_slow_and_a_dead_store_are_503s_in_time_and_forgotten_when_over(
         self, own_market: Market, tmp_path: Path
     ) -> None:

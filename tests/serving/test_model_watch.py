@@ -157,6 +157,7 @@ class TestRecordsThatCannotBeRead:
 
 
 class TestLoad:
+    @pytest.mark.alone
     def test_a_load_that_takes_long_delays_no_request(
         self, client: httpx.Client, market: Market, monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -306,6 +307,7 @@ class TestChallengerThatCannotScore:
         wait_until(lambda: challenger_of(client)["is_scored"])
         assert client.get("/model").json()["problem"] is None
 
+    @pytest.mark.alone
     def test_its_load_delays_no_request_and_disturbs_no_champion(
         self, client: httpx.Client, market: Market, monkeypatch: pytest.MonkeyPatch
     ) -> None:

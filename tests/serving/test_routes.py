@@ -215,6 +215,7 @@ class TestFeatures:
         assert answer.status_code == 422
         assert answer.json()["problems"][0]["value"] == text
 
+    @pytest.mark.alone
     def test_follows_the_pointer(self, client: httpx.Client, market: Market) -> None:
         market.store.load(SECOND[1], age=33)
         market.store.point(SECOND)

@@ -79,6 +79,7 @@ class TestAppend:
         time.sleep(0.3)
         assert len(synced) == count
 
+    @pytest.mark.alone
     def test_costs_some_microseconds(self, spool: Spool) -> None:
         seconds = min(timeit.repeat(lambda: spool.append(RECORD), number=500, repeat=10)) / 500
         assert seconds < 100e-6  # some 10 on a quiet machine
