@@ -17,8 +17,8 @@ from creditrisk.errors import DecisionUnknown, RecordsRefused, StoreUnavailable
 from creditrisk.online_store import OnlineStore
 from creditrisk.settings import Settings
 from tests.conftest import free_port
+from tests.creditrisk.published_market import ask
 from tests.creditrisk.test_decisions import RECORD, RECORDS
-from tests.creditrisk.test_online_store import ask
 
 
 @pytest.fixture

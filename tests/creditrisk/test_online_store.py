@@ -12,74 +12,35 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from datetime import date
 from pathlib import Path
-from typing import Any
 
 import psycopg2
-import pyarrow as pa
-import pyarrow.compute as pc
 import pytest
 from psycopg2 import sql
-from pydantic import SecretStr
 
 from creditrisk.contract import CUSTOMER_COLUMNS
 from creditrisk.customer_rows import customer_rows
 from creditrisk.errors import (
     OlderThanServed,
-    SettingsError,
     SnapshotDamaged,
     SnapshotMissing,
-    StoreError,
     StoreUnavailable,
 )
 from creditrisk.online_store import OnlineStore, Publication
-from creditrisk.settings import PROJECT_ROOT, Settings
-from creditrisk.snapshots import SnapshotId, SnapshotManifest
-from tests.conftest import free_port
+from creditrisk.settings import Settings
+from creditrisk.snapshots import SnapshotManifest
+from tests.creditrisk.published_market import (
+    MONDAY,
+    THURSDAY,
+    TUESDAY,
+    WEDNESDAY,
+    ask,
+    publish,
+    served_rows,
+    table_of,
+    tables,
+    the_id,
+)
 from tests.creditrisk.snapshot_factory import SnapshotFactory, customers_table
-
-MIGRATIONS = sorted(path.name for path in (PROJECT_ROOT / "creditrisk" / "migrations").glob("*.sql"))
-MONDAY, TUESDAY, WEDNESDAY, THURSDAY = (date(2020, 12, day) for day in (28, 29, 30, 31))
-
-
-@pytest.fixture
-def snapshots(market_settings: Settings) -> SnapshotFactory:
-    return SnapshotFactory(market_settings)
-
-
-@pytest.fixture
-def store(market_settings: Settings) -> OnlineStore:
-    return OnlineStore(market_settings)
-
-
-def publish(snapshots: SnapshotFactory, manifest: SnapshotManifest, **how: Any) -> Publication:
-    rows = customer_rows(snapshots.catalog.lake, manifest)
-    return OnlineStore(snapshots.settings).publish(manifest, rows, **how)
-
-
-def the_id(manifest: SnapshotManifest) -> SnapshotId:
-    return SnapshotId.parse(manifest.snapshot)
-
-
-def table_of(manifest: SnapshotManifest) -> str:
-    return f"features_{manifest.as_of:%Y%m%d}_{the_id(manifest).hash12}"
-
-
-def ask(settings: Settings, question: str, role: str = "service") -> list[tuple[Any, ...]]:
-    """Ask as a role; ``{schema}`` in the question is the market's."""
-    url = getattr(settings, f"{role}_database_url").get_secret_value()
-    with closing(psycopg2.connect(url)) as connection, connection, connection.cursor() as cursor:
-        cursor.execute(sql.SQL(question).format(schema=sql.Identifier(settings.database_schema)))
-        return cursor.fetchall() if cursor.description else []
-
-
-def tables(settings: Settings) -> set[str]:
-    rows = ask(settings, "SELECT tablename, schemaname FROM pg_tables WHERE tablename ~ '^features_[0-9]'")
-    return {name for name, schema in rows if schema == settings.database_schema}
-
-
-def served_rows(settings: Settings) -> list[tuple[Any, ...]]:
-    ((table,),) = ask(settings, "SELECT table_name FROM {schema}.current_snapshot")
-    return ask(settings, f"SELECT * FROM {{schema}}.{table} ORDER BY id")
 
 
 class TestPublish:
@@ -151,98 +112,6 @@ class TestPublish:
         ask(snapshots.settings, f"DELETE FROM {{schema}}.{table_of(monday)} WHERE id = 3", "publisher")
         publish(snapshots, monday, publish_older=True)
         assert len(served_rows(snapshots.settings)) == 20
-
-
-def without_last(customers: pa.Table) -> pa.Table:
-    return customers.slice(0, customers.num_rows - 1)
-
-
-def twice_the_first(customers: pa.Table) -> pa.Table:
-    return pa.concat_tables([customers, customers.slice(0, 1)])
-
-
-def one_year_older(customers: pa.Table) -> pa.Table:
-    return customers.set_column(3, "age", pc.add(customers["age"], 1))
-
-
-def another_mean(customers: pa.Table) -> pa.Table:
-    return customers.set_column(6, "avg_amount_loans_previous", pc.add(customers[6], 1e-9))
-
-
-def without_birthdays(customers: pa.Table) -> pa.Table:
-    return customers.drop_columns(["birthday"])
-
-
-def too_old(customers: pa.Table) -> pa.Table:
-    return customers.set_column(3, "age", pa.array([40_000] * customers.num_rows))
-
-
-def unknown_age(customers: pa.Table) -> pa.Table:
-    return customers.set_column(3, "age", pa.array([None] * customers.num_rows, pa.int32()))
-
-
-class TestDamage:
-    @pytest.fixture(autouse=True)
-    def served(self, snapshots: SnapshotFactory) -> Iterator[None]:
-        """What is served before is served after, and nothing of the damaged snapshot is left."""
-        manifest = snapshots.write(MONDAY, [1, 2])
-        publish(snapshots, manifest)
-        yield
-        assert [row[0] for row in served_rows(snapshots.settings)] == [1, 2]
-        assert tables(snapshots.settings) == {table_of(manifest)}
-
-    @pytest.mark.parametrize(
-        ("change", "says"),
-        [
-            (without_last, "Postgres has 19 customers"),
-            (twice_the_first, r"Key \(id\)=\(1\) is duplicated"),
-            (one_year_older, "Postgres has 20 customers with digest 20:"),
-            (another_mean, "avg_amount_loans_previous of [0-9]+ customers is not"),
-            (without_birthdays, "has no column birthday"),
-            (too_old, "out of range for type smallint"),
-            (unknown_age, 'null value in column "age"'),
-        ],
-    )
-    def test_rows_that_are_not_the_manifests_are_refused(
-        self, snapshots: SnapshotFactory, change: Any, says: str
-    ) -> None:
-        manifest = snapshots.write(TUESDAY, change=change)
-        with pytest.raises(SnapshotDamaged, match=f"snapshot {manifest.snapshot}: .*{says}"):
-            publish(snapshots, manifest)
-
-    def test_a_file_with_another_hash_is_refused_before_its_rows_are_read(
-        self, snapshots: SnapshotFactory
-    ) -> None:
-        manifest = snapshots.write(TUESDAY)
-        path = file_of(snapshots, manifest, "customers/part-00001.parquet")
-        content = bytearray(path.read_bytes())
-        content[len(content) // 2] ^= 1
-        path.write_bytes(content)
-        with pytest.raises(SnapshotDamaged, match=r"part-00001\.parquet is damaged: its SHA-256 is"):
-            publish(snapshots, manifest)
-
-    def test_a_missing_file_is_refused(self, snapshots: SnapshotFactory) -> None:
-        manifest = snapshots.write(TUESDAY)
-        file_of(snapshots, manifest, "customers/part-00000.parquet").unlink()
-        with pytest.raises(SnapshotDamaged, match=r"part-00000\.parquet is missing"):
-            publish(snapshots, manifest)
-
-    def test_a_manifest_without_customers_is_refused(self, snapshots: SnapshotFactory) -> None:
-        manifest = snapshots.write(TUESDAY).model_copy(update={"files": {"features.csv": "0" * 64}})
-        with pytest.raises(SnapshotDamaged, match="names no customers file"):
-            publish(snapshots, manifest)
-
-
-def file_of(snapshots: SnapshotFactory, manifest: SnapshotManifest, key: str) -> Path:
-    root = snapshots.catalog.lake.local_root
-    assert root is not None
-    return root / the_id(manifest).folder / key
-
-
-def test_customers_come_from_s3_too(market_settings: Settings, s3_url: str) -> None:
-    snapshots = SnapshotFactory(market_settings.model_copy(update={"lake_url": s3_url}))
-    publish(snapshots, snapshots.write(MONDAY, [5, 6, 7]))
-    assert [row[0] for row in served_rows(market_settings)] == [5, 6, 7]
 
 
 class TestPointBack:
@@ -539,93 +408,10 @@ class TestAtTheSameTime:
         assert store.kept() == {the_id(manifests[2]), the_id(manifests[3])}
 
 
-class TestRoles:
-    @pytest.mark.parametrize("role", ["service", "reader"])
-    @pytest.mark.parametrize(
-        "statement",
-        [
-            "UPDATE {schema}.{table} SET age = 1",
-            "DELETE FROM {schema}.{table}",
-            "INSERT INTO {schema}.{table} SELECT * FROM {schema}.{table}",
-            "TRUNCATE {schema}.{table}",
-            "DROP TABLE {schema}.{table}",
-            "UPDATE {schema}.current_snapshot SET snapshot = 'x'",
-            "DELETE FROM {schema}.publications",
-            "CREATE TABLE {schema}.mine (x int)",
-        ],
-    )
-    def test_readers_change_nothing(self, snapshots: SnapshotFactory, role: str, statement: str) -> None:
-        manifest = snapshots.write(MONDAY)
-        publish(snapshots, manifest)
-        with pytest.raises(psycopg2.errors.InsufficientPrivilege):
-            ask(snapshots.settings, statement.replace("{table}", table_of(manifest)), role)
-        assert len(served_rows(snapshots.settings)) == 20
-
-    def test_the_reader_sees_the_ledger_and_the_service_does_not(self, snapshots: SnapshotFactory) -> None:
-        publish(snapshots, snapshots.write(MONDAY))
-        question = "SELECT action, customers FROM {schema}.publications"
-        assert ask(snapshots.settings, question, "reader") == [("publish", 20)]
-        with pytest.raises(psycopg2.errors.InsufficientPrivilege):
-            ask(snapshots.settings, question)
-
-    def test_a_role_that_is_not_there_is_named(self, market_settings: Settings) -> None:
-        stranger = SecretStr("postgresql://stranger:secret@127.0.0.1/creditrisk")
-        settings = market_settings.model_copy(update={"reader_database_url": stranger})
-        with pytest.raises(StoreError, match="role stranger, named by"):
-            OnlineStore(settings).migrate()
-        assert OnlineStore(market_settings).migrate() == MIGRATIONS
-
-    def test_one_role_for_everything_works_too(self, market_settings: Settings) -> None:
-        publisher = market_settings.publisher_database_url
-        settings = market_settings.model_copy(
-            update={"service_database_url": publisher, "reader_database_url": None}
-        )
-        snapshots = SnapshotFactory(settings)
-        publish(snapshots, snapshots.write(MONDAY))
-        assert len(served_rows(settings)) == 20
-
-    def test_a_url_without_a_user_is_a_settings_error(self, market_settings: Settings) -> None:
-        settings = market_settings.model_copy(
-            update={"service_database_url": SecretStr("postgresql://localhost/creditrisk")}
-        )
-        with pytest.raises(SettingsError, match="CREDITRISK_SERVICE_DATABASE_URL: not a postgresql:// URL"):
-            OnlineStore(settings)
-
-
-class TestMigrations:
-    def test_are_applied_once(self, store: OnlineStore) -> None:
-        assert store.migrate() == MIGRATIONS
-        assert store.migrate() == []
-
-    def test_are_applied_once_by_many_at_once(self, store: OnlineStore) -> None:
-        with ThreadPoolExecutor(6) as racers:
-            applied = list(racers.map(lambda _: store.migrate(), range(6)))
-        assert sorted(map(len, applied)) == [0, 0, 0, 0, 0, len(MIGRATIONS)]
-
-    def test_of_newer_code_stop_older_code(self, store: OnlineStore, market_settings: Settings) -> None:
-        store.migrate()
-        ask(market_settings, "INSERT INTO {schema}.migrations VALUES ('0999_later.sql')", "publisher")
-        with pytest.raises(StoreError, match=r"0999_later\.sql was applied by newer code"):
-            store.migrate()
-
-
-class TestUnavailable:
-    def test_nothing_listening_is_one_line_without_the_password(self, market_settings: Settings) -> None:
-        url = SecretStr(f"postgresql://creditrisk_publisher:hush@127.0.0.1:{free_port()}/creditrisk")
-        store = OnlineStore(market_settings.model_copy(update={"publisher_database_url": url}))
-        with pytest.raises(StoreUnavailable, match="Connection refused") as raised:
-            store.served()
-        assert "hush" not in str(raised.value)
-        assert "\n" not in str(raised.value)
-
-    def test_no_url_is_a_settings_error(self, market_settings: Settings) -> None:
-        with pytest.raises(SettingsError, match="CREDITRISK_PUBLISHER_DATABASE_URL: not set"):
-            OnlineStore(market_settings.model_copy(update={"publisher_database_url": None}))
-
-    def test_before_anything_is_published_there_is_nothing(self, store: OnlineStore) -> None:
-        assert store.served() is None
-        assert store.kept() == set()
-        assert store.switches() == []
+def test_before_anything_is_published_there_is_nothing(store: OnlineStore) -> None:
+    assert store.served() is None
+    assert store.kept() == set()
+    assert store.switches() == []
 
 
 def test_a_served_table_that_is_gone_is_loaded_again(snapshots: SnapshotFactory, store: OnlineStore) -> None:

@@ -11,8 +11,8 @@ from creditrisk.decisions import DecisionRecord
 from serving.bodies import Refusal
 from serving.receipt_routes import Receipt, receipt_body
 from serving.segments import segment_files
+from tests.creditrisk.published_market import ask
 from tests.creditrisk.test_decisions import RECORDS
-from tests.creditrisk.test_online_store import ask
 from tests.keys import HEADER, made_key
 from tests.online_tables import ADA
 from tests.serving.conftest import Market

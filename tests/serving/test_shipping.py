@@ -20,7 +20,7 @@ from serving.segments import Segment, segment_files
 from serving.shipping import REJECTED_FILE, TORN_FILE, Shipping
 from serving.spool import Spool
 from tests.conftest import free_port
-from tests.creditrisk.test_online_store import ask
+from tests.creditrisk.published_market import ask
 from tests.serving.service_process import wait_until
 from tests.serving.test_spool import record
 
