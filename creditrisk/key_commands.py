@@ -1,9 +1,9 @@
 """The command line's ``keys add``, ``keys list`` and ``keys revoke``."""
 
 import argparse
-import getpass
 from typing import Any
 
+from creditrisk.acting_user import acting_user
 from creditrisk.api_keys import Scope
 from creditrisk.errors import KeyInvalid
 from creditrisk.key_store import KeptKey, add_key, list_keys, revoke_key
@@ -47,7 +47,7 @@ def _add_who(command: argparse.ArgumentParser) -> None:
 
 def _add(settings: Settings, arguments: argparse.Namespace) -> None:
     scopes = [Scope(scope) for scope in arguments.scope]
-    print(add_key(settings, arguments.name, scopes, by=_who(arguments)))
+    print(add_key(settings, arguments.name, scopes, by=acting_user(arguments, KeyInvalid)))
 
 
 def _list(settings: Settings, _: argparse.Namespace) -> None:
@@ -59,7 +59,7 @@ def _list(settings: Settings, _: argparse.Namespace) -> None:
 
 
 def _revoke(settings: Settings, arguments: argparse.Namespace) -> None:
-    print(_line(settings, revoke_key(settings, arguments.name, by=_who(arguments))))
+    print(_line(settings, revoke_key(settings, arguments.name, by=acting_user(arguments, KeyInvalid))))
 
 
 def _line(settings: Settings, key: KeptKey) -> str:
@@ -69,12 +69,3 @@ def _line(settings: Settings, key: KeptKey) -> str:
         revoked = key.revoked_at.astimezone(settings.zone)
         end = f"  revoked {revoked:%Y-%m-%d %H:%M:%S %Z} by {key.revoked_by}"
     return f"{key.id}  {key.name}  {', '.join(key.scopes)}  made {made:%Y-%m-%d %H:%M:%S %Z} by {key.made_by}{end}"
-
-
-def _who(arguments: argparse.Namespace) -> str:
-    if arguments.by:
-        return str(arguments.by)
-    try:
-        return getpass.getuser()
-    except (OSError, KeyError):  # a container's user may have no name
-        raise KeyInvalid("by: this machine does not know the user's name: give --by") from None

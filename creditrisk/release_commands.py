@@ -1,9 +1,9 @@
 """The command line's release commands: what versions there are, who serves, who served when, and changing it."""
 
 import argparse
-import getpass
 from typing import Any
 
+from creditrisk.acting_user import acting_user
 from creditrisk.errors import ChallengeRefused, ReleaseError, VersionDamaged
 from creditrisk.registry import ModelManifest, ModelRegistry
 from creditrisk.release import ReleaseRecord, release_time
@@ -108,7 +108,11 @@ def _releases(settings: Settings, arguments: argparse.Namespace) -> None:
 
 def _challenge(settings: Settings, arguments: argparse.Namespace) -> None:
     record = challenge(
-        settings, arguments.version, arguments.share, by=_who(arguments), reason=arguments.reason
+        settings,
+        arguments.version,
+        arguments.share,
+        by=acting_user(arguments, ReleaseError),
+        reason=arguments.reason,
     )
     print(_release_line(settings, record))
 
@@ -119,16 +123,25 @@ def _abort(settings: Settings, arguments: argparse.Namespace) -> None:
     version = arguments.version or challenger
     if version is None or version != challenger:
         raise ChallengeRefused(f"abort: {version or 'nothing'}: does not challenge")
-    print(_release_line(settings, abort(settings, version, by=_who(arguments), reason=arguments.reason)))
+    print(
+        _release_line(
+            settings,
+            abort(settings, version, by=acting_user(arguments, ReleaseError), reason=arguments.reason),
+        )
+    )
 
 
 def _promote(settings: Settings, arguments: argparse.Namespace) -> None:
-    record = promote(settings, arguments.version, by=_who(arguments), reason=arguments.reason)
+    record = promote(
+        settings, arguments.version, by=acting_user(arguments, ReleaseError), reason=arguments.reason
+    )
     print(_release_line(settings, record))
 
 
 def _roll_back(settings: Settings, arguments: argparse.Namespace) -> None:
-    record = roll_back(settings, by=_who(arguments), reason=arguments.reason, to=arguments.to)
+    record = roll_back(
+        settings, by=acting_user(arguments, ReleaseError), reason=arguments.reason, to=arguments.to
+    )
     print(_release_line(settings, record))
 
 
@@ -139,12 +152,3 @@ def _release_line(settings: Settings, record: ReleaseRecord) -> str:
         f"release {record.number}  {at:%Y-%m-%d %H:%M:%S %Z}  {record.action}  {record.champion} serves"
         f"{challenger}  by {record.by}: {record.reason}"
     )
-
-
-def _who(arguments: argparse.Namespace) -> str:
-    if arguments.by:
-        return str(arguments.by)
-    try:
-        return getpass.getuser()
-    except (OSError, KeyError):  # a container's user may have no name
-        raise ReleaseError("by: this machine does not know the user's name: give --by") from None

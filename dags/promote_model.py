@@ -13,11 +13,11 @@ service takes it up within seconds, without a restart. Promoting the version tha
 from datetime import timedelta
 from typing import Any
 
-from airflow.sdk import DAG, Param, task
+from airflow.sdk import DAG, task
 
 from plugins.assets import RELEASES
 from plugins.defaults import DEFAULT_ARGS
-from plugins.release_form import VERSION_PATTERN, reason
+from plugins.release_form import model_version, reason
 
 with DAG(
     dag_id="promote_model",
@@ -30,12 +30,7 @@ with DAG(
     default_args=DEFAULT_ARGS,
     tags=["model", "release"],
     params={
-        "version": Param(
-            type="string",
-            pattern=VERSION_PATTERN,
-            title="Version",
-            description="As train_model's register task returned it, such as 2020-12-31-0a1b2c3d4e.",
-        ),
+        "version": model_version(),
         "reason": reason(),
     },
 ):

@@ -29,7 +29,7 @@ from plugins.approval import ANSWER, Approval
 from plugins.assets import RELEASES
 from plugins.defaults import DEFAULT_ARGS
 from plugins.judge_step import JudgeStep, percent
-from plugins.release_form import VERSION_PATTERN, reason
+from plugins.release_form import model_version, reason
 
 canary = load_settings().canary
 step_timeout = timedelta(seconds=canary.step_longest_seconds + 2 * canary.judge_interval_seconds) + timedelta(
@@ -50,12 +50,7 @@ with DAG(
     default_args=DEFAULT_ARGS,
     tags=["model", "release"],
     params={
-        "version": Param(
-            type="string",
-            pattern=VERSION_PATTERN,
-            title="Version",
-            description="As train_model's register task returned it, such as 2020-12-31-0a1b2c3d4e.",
-        ),
+        "version": model_version(),
         "reason": reason(),
         "steps": Param(
             percents,

@@ -13,3 +13,13 @@ def reason() -> Param:
     return Param(
         type="string", minLength=5, pattern=r"\S", title="Why", description="Kept in the release record."
     )
+
+
+def model_version() -> Param:
+    """The field for the version that the run is about."""
+    return Param(
+        type="string",
+        pattern=VERSION_PATTERN,
+        title="Version",
+        description="As train_model's register task returned it, such as 2020-12-31-0a1b2c3d4e.",
+    )
