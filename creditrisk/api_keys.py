@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 import asyncpg
 
-from creditrisk.connections import Connections
+from creditrisk.connections import FAILURES, Connections
 from creditrisk.errors import StoreUnavailable
 from creditrisk.settings import Settings
 
@@ -127,7 +127,7 @@ class KeyReader:
             raise StoreUnavailable(
                 "API keys: the store has no table of them yet: run python -m creditrisk migrate"
             ) from None
-        except (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError) as error:
+        except FAILURES as error:
             raise StoreUnavailable(f"API keys: Postgres cannot be read ({type(error).__name__})") from error
         return KeyRing(_kept(*values) for values in json.loads(row["keys"]))
 

@@ -11,6 +11,14 @@ import asyncpg
 
 CONNECTION_SETTINGS = {"application_name": "creditrisk-serving", "default_transaction_read_only": "on"}
 
+FAILURES = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError)
+"""What asyncpg raises when there is no answer to rely on; a time-out is an OSError."""
+
+
+def quoted(identifier: str) -> str:
+    """An SQL identifier in double quotes."""
+    return '"' + identifier.replace('"', '""') + '"'
+
 
 class Connections:
     """At most ``size`` connections to one database. None is open at first, so that it may be down."""

@@ -9,6 +9,7 @@ from uuid import UUID
 
 import asyncpg
 
+from creditrisk.connections import FAILURES, quoted
 from creditrisk.decisions import DecisionRecord, record_of
 from creditrisk.errors import DecisionUnknown, RecordsRefused, StoreUnavailable
 
@@ -60,9 +61,6 @@ _REFUSALS = (
 )
 """What Postgres raises because of a record, and would raise again."""
 
-_FAILURES = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError)
-"""Whatever else goes wrong, time-outs among it: it may go right later."""
-
 
 class DecisionStore:
     """The decision log of one market in Postgres, over one connection that is opened when needed."""
@@ -80,12 +78,12 @@ class DecisionStore:
         self._can_copy = False
         self._days: set[date] = set()
         """Days that have their partition."""
-        quoted = _quoted(schema)
+        market = quoted(schema)
         names = ", ".join(COLUMNS)
         types = ", ".join(f"{name} {kind}" for name, kind in COLUMNS.items())
-        self._add_day = f"SELECT {quoted}.add_decision_day($1)"
+        self._add_day = f"SELECT {market}.add_decision_day($1)"
         self._add = (
-            f"INSERT INTO {quoted}.decisions ({names}) "  # noqa: S608  names of our own, the schema quoted
+            f"INSERT INTO {market}.decisions ({names}) "  # noqa: S608  names of our own, the schema quoted
             f"SELECT {names} FROM pg_temp.shipped, json_to_record(body) AS record({types}) ON CONFLICT DO NOTHING"
         )
         self._find = _find(schema)
@@ -122,7 +120,7 @@ class DecisionStore:
                     await connection.execute(self._add)
         except _REFUSALS as error:
             raise RecordsRefused(f"{type(error).__name__}: {_first_line(error)}") from error
-        except _FAILURES as error:
+        except FAILURES as error:
             self._drop()
             raise _unavailable(error) from error
         except BaseException:
@@ -143,7 +141,7 @@ class DecisionStore:
                 except BaseException:
                     self._drop()  # an answer may still come, and must not be taken for another question's
                     raise
-        except _FAILURES as error:
+        except FAILURES as error:
             raise _unavailable(error) from error
         return record_of(row) if row else None
 
@@ -188,7 +186,7 @@ async def decision_of(database_url: str | None, schema: str, decision_id: str) -
                 row = await connection.fetchval(_find(schema), wanted)
             finally:
                 connection.terminate()
-    except _FAILURES as error:
+    except FAILURES as error:
         raise _unavailable(error) from error
     if row is None:
         raise DecisionUnknown(f"decision {wanted}: not in the log")
@@ -208,11 +206,7 @@ async def _connect(database_url: str | None) -> Any:
 
 
 def _find(schema: str) -> str:
-    return f"SELECT row_to_json(d)::text FROM {_quoted(schema)}.decisions d WHERE decision_id = $1"  # noqa: S608  quoted
-
-
-def _quoted(identifier: str) -> str:
-    return '"' + identifier.replace('"', '""') + '"'
+    return f"SELECT row_to_json(d)::text FROM {quoted(schema)}.decisions d WHERE decision_id = $1"  # noqa: S608  quoted
 
 
 class _Copied:

@@ -3,8 +3,10 @@
 ``spark_jobs.transforms`` says the same for whole tables; the tests hold the two against each other.
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
 from datetime import date
+from typing import Any, Self
 
 from creditrisk.contract import AMOUNT_UNIT, DAYS_PER_YEAR
 
@@ -28,6 +30,17 @@ class CustomerHistory:
     amount_sum_micros: int
     loan_count_before_newest_day: int
     amount_sum_micros_before_newest_day: int
+
+    @classmethod
+    def of_row(cls, row: Mapping[str, Any]) -> Self:
+        """That of a published row, or of any with :data:`HISTORY_COLUMNS`."""
+        return cls(*(row[name] for name in HISTORY_COLUMNS))
+
+
+HISTORY_COLUMNS = tuple(
+    "loan_date" if part.name == "newest_loan_date" else part.name for part in fields(CustomerHistory)
+)
+"""The columns of a customer's row that its history is made of, in the order of its fields."""
 
 
 def full_years(since: date, until: date) -> int:

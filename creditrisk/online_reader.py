@@ -9,16 +9,15 @@ import logging
 import re
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import fields
 from datetime import date
 from typing import Any, NamedTuple
 
 import asyncpg
 
-from creditrisk.connections import Connections
+from creditrisk.connections import FAILURES, Connections, quoted
 from creditrisk.contract import CUSTOMER_COLUMNS, FEATURE_NAMES
 from creditrisk.errors import CustomerUnknown, NothingPublished, SnapshotMissing, StoreUnavailable
-from creditrisk.features import CustomerHistory, FeatureRow
+from creditrisk.features import HISTORY_COLUMNS, CustomerHistory, FeatureRow
 from creditrisk.snapshots import SnapshotId
 
 logger = logging.getLogger(__name__)
@@ -28,14 +27,6 @@ POINTER_AGE_SECONDS = 1.0
 
 WARNING_SECONDS = 10.0
 """How often an outage is logged."""
-
-_FAILURES = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError)
-"""What asyncpg raises when there is no answer; a time-out is an OSError."""
-
-_HISTORY_COLUMNS = tuple(
-    "loan_date" if part.name == "newest_loan_date" else part.name for part in fields(CustomerHistory)
-)
-"""In the order of a history's own fields."""
 
 _TABLE = re.compile(r"features_\d{8}_[0-9a-f]{12}")
 
@@ -128,7 +119,7 @@ class OnlineReader:
             customer=row["id"],
             newest_loan=row["loan_id"],
             features=tuple(row[name] for name in FEATURE_NAMES),
-            history=_history(row),
+            history=CustomerHistory.of_row(row),
         )
 
     async def features_of_many(self, customers: Sequence[int]) -> PublishedFeaturesOfMany:
@@ -150,7 +141,7 @@ class OnlineReader:
         """
         try:
             return (await self._read_pointer(self._deadline())).snapshot
-        except _FAILURES as error:
+        except FAILURES as error:
             raise self._unavailable(error) from error
 
     def close(self) -> None:
@@ -178,7 +169,7 @@ class OnlineReader:
             except asyncpg.UndefinedTableError:
                 pointer = await self._read_pointer(deadline)
                 return pointer, await fetch(getattr(pointer, statement), argument, deadline=deadline)
-        except _FAILURES as error:
+        except FAILURES as error:
             raise self._unavailable(error) from error
 
     async def _read_pointer(self, deadline: float) -> _Pointer:
@@ -204,7 +195,7 @@ class OnlineReader:
             features_statement=_select(FEATURE_NAMES, source) + " WHERE id = $1",
             customer_statement=_select(CUSTOMER_COLUMNS, source) + " WHERE id = $1",
             features_of_many_statement=_select(("id", *FEATURE_NAMES), source) + " WHERE id = ANY($1)",
-            histories_statement=_select(("id", *_HISTORY_COLUMNS), source) + " WHERE id = ANY($1)",
+            histories_statement=_select(("id", *HISTORY_COLUMNS), source) + " WHERE id = ANY($1)",
             good_until=read_at + POINTER_AGE_SECONDS,
         )
         return self._pointer
@@ -235,14 +226,6 @@ class OnlineReader:
         return StoreUnavailable(words)
 
 
-def _history(row: Any) -> CustomerHistory:
-    return CustomerHistory(*(row[name] for name in _HISTORY_COLUMNS))
-
-
 def _select(columns: Sequence[str], source: tuple[str, str]) -> str:
-    names = ", ".join(_quoted(column) for column in columns)
-    return f"SELECT {names} FROM {_quoted(source[0])}.{_quoted(source[1])}"  # noqa: S608  all quoted
-
-
-def _quoted(identifier: str) -> str:
-    return '"' + identifier.replace('"', '""') + '"'
+    names = ", ".join(quoted(column) for column in columns)
+    return f"SELECT {names} FROM {quoted(source[0])}.{quoted(source[1])}"  # noqa: S608  all quoted

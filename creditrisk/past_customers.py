@@ -4,12 +4,12 @@ For replay. It runs where pyarrow is not installed, so it reads the lake's Parqu
 """
 
 import tempfile
-from datetime import date
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import asyncpg
 
+from creditrisk.connections import FAILURES
 from creditrisk.contract import CUSTOMER_COLUMNS, FEATURE_NAMES
 from creditrisk.customer_rows import customer_files, verified_file
 from creditrisk.errors import SnapshotDamaged, SnapshotMissing
@@ -65,7 +65,7 @@ async def past_customer(
             return PastSnapshot(STORE, _customer(row) if row else None)
         except (asyncpg.UndefinedTableError, asyncpg.InvalidSchemaNameError):
             pass
-        except (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError) as error:
+        except FAILURES as error:
             problem = f"; Postgres cannot be read ({type(error).__name__})"
     lake = Storage(settings.lake_root)
     try:
@@ -133,18 +133,8 @@ def _row_of(path: Path, customer: int, name: str) -> dict[str, Any] | None:
 
 
 def _customer(row: Any) -> PastCustomer:
-    day: date = row["loan_date"]
     age, years, loans, mean, car = (row[name] for name in FEATURE_NAMES)
     return PastCustomer(
         features=(age, years, loans, mean, car),
-        history=CustomerHistory(
-            birthday=row["birthday"],
-            job_start_date=row["job_start_date"],
-            flag_own_car=row["flag_own_car"],
-            newest_loan_date=day,
-            loan_count=row["loan_count"],
-            amount_sum_micros=row["amount_sum_micros"],
-            loan_count_before_newest_day=row["loan_count_before_newest_day"],
-            amount_sum_micros_before_newest_day=row["amount_sum_micros_before_newest_day"],
-        ),
+        history=CustomerHistory.of_row(row),
     )

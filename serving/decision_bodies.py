@@ -1,11 +1,12 @@
 """What a client asks and is told of decisions, as JSON."""
 
 from datetime import date
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, Strict, WithJsonSchema
 
-from creditrisk.decisions import GivenAttributes, LoanAsked
+from creditrisk.contract import FEATURE_NAMES
+from creditrisk.decisions import DecisionRecord, GivenAttributes, LoanAsked
 from creditrisk.errors import QuestionRefused
 from serving.bodies import AnswerBody, CustomerId, CustomerIdOrText, Day, Features, Problem, SentBody
 from serving.questions import Asked
@@ -160,6 +161,24 @@ class Decision(AnswerBody):
     )
     snapshot: str = Field(examples=["2020-12-31-ab12cd34ef56"])
     model_version: str = Field(examples=["2020-12-31-0123456789"])
+
+
+def decision_body(decided: DecisionRecord) -> dict[str, Any]:
+    """A record as a :class:`Decision`."""
+    return {
+        "decision_id": decided.decision_id,
+        "id": decided.customer,
+        "customer": "known" if decided.given is None else "new",
+        "loan": decided.loan,
+        "as_of": decided.as_of,
+        "decision": decided.decision,
+        "probability": decided.probability,
+        "threshold": decided.threshold,
+        "features": dict(zip(FEATURE_NAMES, decided.features, strict=True)),
+        "reasons": decided.reasons,
+        "snapshot": decided.snapshot,
+        "model_version": decided.model_version,
+    }
 
 
 class RefusedId(AnswerBody):

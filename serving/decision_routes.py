@@ -14,6 +14,7 @@ from serving.decision_bodies import (
     Decisions,
     FirstClientsQuestion,
     Question,
+    decision_body,
 )
 from serving.http import DirectRoute, GuardedRoute, answer, charge, documented, key_name, note, read
 from serving.predictor import Predictor
@@ -46,7 +47,7 @@ def decision_routes(predictor: Predictor, body_limit: int, batch_body_limit: int
             question.asked(), explain=question.explain, key_name=key_name(request)
         )
         note(request, (decided,))
-        return answer(_decision(decided))
+        return answer(decision_body(decided))
 
     @asked.post(
         "/predict/batch",
@@ -66,7 +67,7 @@ def decision_routes(predictor: Predictor, body_limit: int, batch_body_limit: int
         return answer(
             {
                 "decisions": [
-                    _decision(one) if isinstance(one, DecisionRecord) else refused_id(customer, one)
+                    decision_body(one) if isinstance(one, DecisionRecord) else refused_id(customer, one)
                     for customer, one in zip(question.ids, decided, strict=True)
                 ]
             }
@@ -99,21 +100,3 @@ def decision_routes(predictor: Predictor, body_limit: int, batch_body_limit: int
         )
 
     return routes
-
-
-def _decision(decided: DecisionRecord) -> dict[str, object]:
-    """A decision as it is answered."""
-    return {
-        "decision_id": decided.decision_id,
-        "id": decided.customer,
-        "customer": "known" if decided.given is None else "new",
-        "loan": decided.loan,
-        "as_of": decided.as_of,
-        "decision": decided.decision,
-        "probability": decided.probability,
-        "threshold": decided.threshold,
-        "features": dict(zip(FEATURE_NAMES, decided.features, strict=True)),
-        "reasons": decided.reasons,
-        "snapshot": decided.snapshot,
-        "model_version": decided.model_version,
-    }

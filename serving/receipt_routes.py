@@ -8,10 +8,9 @@ from fastapi import APIRouter, Response
 from pydantic import Field
 
 from creditrisk.api_keys import Scope
-from creditrisk.contract import FEATURE_NAMES
 from creditrisk.decisions import DecisionRecord
 from serving.bodies import AnswerBody, Refusal
-from serving.decision_bodies import Decision
+from serving.decision_bodies import Decision, decision_body
 from serving.http import GuardedRoute, answer, documented
 from serving.shipping import Shipping
 
@@ -76,18 +75,7 @@ def receipt_body(record: DecisionRecord) -> dict[str, Any]:
     """A record as a :class:`Receipt`."""
     given, paired = record.given, record.paired
     return {
-        "decision_id": record.decision_id,
-        "id": record.customer,
-        "customer": "known" if given is None else "new",
-        "loan": record.loan,
-        "as_of": record.as_of,
-        "decision": record.decision,
-        "probability": record.probability,
-        "threshold": record.threshold,
-        "features": dict(zip(FEATURE_NAMES, record.features, strict=True)),
-        "reasons": record.reasons,
-        "snapshot": record.snapshot,
-        "model_version": record.model_version,
+        **decision_body(record),
         "decided_at": record.decided_at,
         "given": given and given._asdict(),
         "release": record.release,
