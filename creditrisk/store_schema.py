@@ -14,7 +14,19 @@ from creditrisk.settings import Settings
 
 _CONNECT_SECONDS = 10
 _SERVICE_TABLES = ("current_snapshot", "decisions", "api_keys")
-_READER_TABLES = ("current_snapshot", "publications", "migrations", "decisions")
+_READER_TABLES = (
+    "current_snapshot",
+    "publications",
+    "migrations",
+    "decisions",
+    "metrics",
+    "vintages",
+    "alerts",
+    "deliveries",
+    "probes",
+    "nights",
+    "traffic",
+)
 
 
 @dataclass(frozen=True, slots=True)
