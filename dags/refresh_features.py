@@ -23,6 +23,7 @@ from airflow.sdk import DAG, CronTriggerTimetable, Param, task
 from creditrisk.settings import load_settings
 from plugins.assets import PUBLISHED_FEATURES
 from plugins.defaults import DEFAULT_ARGS
+from plugins.night_notes import note_run_failed, note_task_failed
 from plugins.spark_operator import BuildFeatures
 
 settings = load_settings()
@@ -38,7 +39,8 @@ with DAG(
     catchup=False,
     max_active_runs=1,
     dagrun_timeout=timedelta(hours=6),
-    default_args=DEFAULT_ARGS,
+    default_args=DEFAULT_ARGS | {"on_failure_callback": note_task_failed},
+    on_failure_callback=note_run_failed,
     tags=["features", "nightly"],
     params={
         "as_of": Param(
@@ -65,17 +67,17 @@ with DAG(
 ):
 
     @task(retries=2)
-    def quality_gate(snapshot: str) -> str:
+    def quality_gate(snapshot: str, *, run_id: Any = None) -> str:
         from plugins.feature_tasks import judge
 
-        return judge(snapshot)
+        return judge(snapshot, run_id=run_id)
 
     @task(retries=3, execution_timeout=timedelta(minutes=30), outlets=[PUBLISHED_FEATURES])
-    def publish(snapshot: str, *, params: Any = None, outlet_events: Any = None) -> str:
+    def publish(snapshot: str, *, run_id: Any = None, params: Any = None, outlet_events: Any = None) -> str:
         from plugins.feature_tasks import publish
 
         outlet_events[PUBLISHED_FEATURES].extra = {"snapshot": snapshot, "as_of": snapshot[:10]}
-        return publish(snapshot, publish_older=params["publish_older"])
+        return publish(snapshot, run_id=run_id, publish_older=params["publish_older"])
 
     build_features = BuildFeatures(
         task_id="build_features",

@@ -15,6 +15,7 @@ from airflow.providers.apache.spark.operators.spark_submit import SparkSubmitOpe
 
 from creditrisk.settings import PROJECT_ROOT, Settings, load_settings
 from plugins.failures import told_plainly
+from plugins.night_notes import note_begun
 from plugins.run_date import run_date
 
 JOB: Path = PROJECT_ROOT / "spark_jobs" / "build_features.py"
@@ -59,6 +60,7 @@ class BuildFeatures(SparkSubmitOperator):
         settings = load_settings()
         run = context["dag_run"]
         as_of = run_date(context["params"]["as_of"], run.logical_date, run.run_after, settings.zone)
+        note_begun(as_of, run.run_id)
         self.prepare(settings, as_of, context["params"]["landed_until"])
         super().execute(context)
         return self.report(settings, as_of)

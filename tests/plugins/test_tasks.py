@@ -21,6 +21,7 @@ from plugins import feature_tasks, model_tasks  # noqa: E402
 from tests.creditrisk.snapshot_factory import SnapshotFactory  # noqa: E402
 from tests.planted_versions import REFUSED, plant  # noqa: E402
 
+RUN = "manual__2021-01-01T02:00:00+00:00"
 EARLIER, LATER = date(2020, 12, 30), date(2020, 12, 31)
 FIRST, SECOND, THIRD = "2020-12-29-aaaaaaaaaa", "2020-12-30-bbbbbbbbbb", "2020-12-31-cccccccccc"
 
@@ -50,12 +51,12 @@ def test_an_older_snapshot_ends_as_skipped_and_says_why(
 ) -> None:
     factory = SnapshotFactory(settings)
     older, newer = factory.write(EARLIER).snapshot, factory.write(LATER).snapshot
-    assert feature_tasks.publish(newer, publish_older=False) == newer
+    assert feature_tasks.publish(newer, run_id=RUN, publish_older=False) == newer
     with caplog.at_level(logging.WARNING), pytest.raises(AirflowSkipException, match=newer):
-        feature_tasks.publish(older, publish_older=False)
+        feature_tasks.publish(older, run_id=RUN, publish_older=False)
     assert caplog.messages[-1].startswith("Not published: ")
     assert served(settings) == newer
-    assert feature_tasks.publish(older, publish_older=True) == older
+    assert feature_tasks.publish(older, run_id=RUN, publish_older=True) == older
     assert served(settings) == older
 
 
@@ -63,16 +64,16 @@ def test_publishing_again_changes_nothing_and_says_so(
     settings: Settings, caplog: pytest.LogCaptureFixture
 ) -> None:
     snapshot = SnapshotFactory(settings).write(LATER).snapshot
-    feature_tasks.publish(snapshot, publish_older=False)
+    feature_tasks.publish(snapshot, run_id=RUN, publish_older=False)
     with caplog.at_level(logging.INFO):
-        feature_tasks.publish(snapshot, publish_older=False)
+        feature_tasks.publish(snapshot, run_id=RUN, publish_older=False)
     assert caplog.messages[-1] == f"Snapshot {snapshot} is being served already: nothing changed."
 
 
 def test_a_snapshot_that_did_not_pass_fails_at_once(settings: Settings) -> None:
     snapshot = SnapshotFactory(settings).write(LATER, verdict=Verdict.FAIL).snapshot
     with pytest.raises(AirflowFailException, match="refused by the quality gate"):
-        feature_tasks.publish(snapshot, publish_older=False)
+        feature_tasks.publish(snapshot, run_id=RUN, publish_older=False)
 
 
 def test_the_operator_s_name_and_reason_go_into_the_record(settings: Settings) -> None:
