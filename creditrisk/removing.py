@@ -7,7 +7,7 @@ before its files, after which no reader takes what is left of it for one.
 
 import logging
 import time
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from psycopg2 import extensions
 
@@ -32,6 +32,7 @@ from creditrisk.stock import (
 )
 from creditrisk.storage import Storage
 from creditrisk.store_schema import StoreSchema
+from creditrisk.traffic import remove_traffic_before
 
 logger = logging.getLogger(__name__)
 
@@ -80,6 +81,9 @@ def remove_expired(settings: Settings, now: datetime, *, release_seconds: float 
             lake.remove_folder(f"quarantine/{entry.name[:10]}/{entry.name[11:]}")
         for entry in going[Kind.REPORTS]:
             lake.remove_folder(f"reports/{entry.name}")
+        if days := settings.retention.traffic_days:
+            gone = remove_traffic_before(connection, schema, now - timedelta(days=days))
+            logger.info("removed %d counts of requests that were older than %d days", gone, days)
     stays = {(entry.kind, entry.name) for entry in released}
     return Plan(
         going=[entry for entry in made.going if (entry.kind, entry.name) not in stays],

@@ -87,6 +87,8 @@ class RetentionLimits(BaseModel):
     """From when the quarantined rows, or a date's reports, were last written."""
     versions_days: Days = 400
     """From when the model version was trained; of versions that were never released, refused ones too."""
+    traffic_days: Days = 400
+    """Of the service's counts by minute, which nothing names."""
 
 
 class CanarySettings(BaseModel):

@@ -13,7 +13,7 @@ from creditrisk.errors import SettingsError, StoreError, StoreUnavailable
 from creditrisk.settings import Settings
 
 _CONNECT_SECONDS = 10
-_SERVICE_TABLES = ("current_snapshot", "decisions", "api_keys")
+_SERVICE_TABLES = ("current_snapshot", "decisions", "api_keys", "traffic")
 _READER_TABLES = (
     "current_snapshot",
     "publications",
@@ -158,7 +158,7 @@ class StoreSchema:
         cursor.execute(sql.SQL("GRANT SELECT ON {} TO {}").format(names, sql.Identifier(role)))
 
     def _grant_logging(self, cursor: extensions.cursor) -> None:
-        """Let the service add decisions, and nothing else: not change or remove one, nor touch the features."""
+        """Let the service add decisions and keep up its counts: not change or remove a decision, nor touch features."""
         if self.service_role is None:
             return
         cursor.execute(
@@ -172,8 +172,11 @@ class StoreSchema:
                     sql.Identifier(database), sql.Identifier(self.service_role)
                 )
             )
-        for grant in ("INSERT ON {}", "EXECUTE ON FUNCTION {}(date)"):
-            name = "decisions" if "INSERT" in grant else "add_decision_day"
+        for grant, name in (
+            ("INSERT ON {}", "decisions"),
+            ("EXECUTE ON FUNCTION {}(date)", "add_decision_day"),
+            ("INSERT, UPDATE ON {}", "traffic"),
+        ):
             cursor.execute(
                 sql.SQL("GRANT " + grant + " TO {}").format(
                     self.table(name), sql.Identifier(self.service_role)

@@ -22,6 +22,7 @@ from creditrisk.registry import ModelRegistry
 from creditrisk.release_ledger import ReleaseLedger
 from creditrisk.settings import Settings
 from creditrisk.storage import Storage
+from creditrisk.traffic_store import TrafficStore
 from serving.access import Access
 from serving.decision_routes import decision_routes
 from serving.figures import Figures
@@ -40,6 +41,7 @@ from serving.replay_process import ReplayProcess
 from serving.replay_routes import replay_routes
 from serving.shipping import Shipping
 from serving.spool import Spool
+from serving.traffic import Traffic
 
 START_SECONDS = 10.0
 """How long a worker waits for its first model before it takes requests without one."""
@@ -100,6 +102,7 @@ def create_app(settings: Settings, shared: SharedMemory | None = None) -> FastAP
     )
 
     metrics = Metrics(figures, models, access, log)
+    traffic = Traffic(figures, TrafficStore(database_url, settings.database_schema))
     requests = RequestLog(
         STANDARD_ERROR,
         logs_all=settings.log_requests == "all",
@@ -126,7 +129,7 @@ def create_app(settings: Settings, shared: SharedMemory | None = None) -> FastAP
         await asyncio.to_thread(provenance)  # asks git, which no request should wait for
         await access.read()  # so that the first request's key is known
         await asyncio.to_thread(spool.start)
-        running = (models.run, access.run, log.run, metrics.run, requests.run)
+        running = (models.run, access.run, log.run, metrics.run, requests.run, traffic.run)
         tasks = [asyncio.create_task(run()) for run in running]
         await until_known(models)
         try:
@@ -136,6 +139,7 @@ def create_app(settings: Settings, shared: SharedMemory | None = None) -> FastAP
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
             await log.finish()
+            await traffic.finish()
             predictor.close()
             reader.close()
 

@@ -92,7 +92,17 @@ class Figures:
 
     def latencies(self) -> Iterator[Latencies]:
         """Of all workers together, where there is anything."""
-        total = self._total(0, _DECISIONS)
+        return self._latencies(self._total(0, _DECISIONS))
+
+    def own(self) -> list[float]:
+        """How far this worker's part has come, for :meth:`grown_since`."""
+        return list(self._own[:_DECISIONS])
+
+    def grown_since(self, before: list[float], now: list[float]) -> Iterator[Latencies]:
+        """What this worker's part grew by from one moment to another."""
+        return self._latencies([new - old for new, old in zip(now, before, strict=True)])
+
+    def _latencies(self, total: list[float]) -> Iterator[Latencies]:
         for route, place in self._routes.items():
             for status, cell in [*_CELL_OF_STATUS.items(), (OTHER, _OTHER_STATUS)]:
                 at = place * _ROUTE + cell

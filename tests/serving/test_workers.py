@@ -11,6 +11,7 @@ import psutil
 import pytest
 
 from serving.workers import worker_count
+from tests.creditrisk.published_market import ask
 from tests.keys import HEADER
 from tests.online_tables import ADA
 from tests.serving.conftest import Market
@@ -29,7 +30,9 @@ def three(market: Market, tmp_path: Path) -> Iterator[ServiceProcess]:
         yield service
 
 
-def test_count_together_replace_one_that_is_killed_and_stop_in_order(three: ServiceProcess) -> None:
+def test_count_together_replace_one_that_is_killed_and_stop_in_order(
+    three: ServiceProcess, market: Market
+) -> None:
     asked = 'creditrisk_request_seconds_count{route="POST /predict",status="200"}'
     before = _workers(three)
     assert len(before) == 3
@@ -50,6 +53,11 @@ def test_count_together_replace_one_that_is_killed_and_stop_in_order(three: Serv
     assert three.stop() == 0
     assert not any(worker.is_running() for worker in workers)
     assert "traceback" not in three.log.read_text()
+    question = (
+        "SELECT sum(requests)::int FROM {schema}.traffic WHERE route = 'POST /predict' AND status = 200"
+    )
+    ((shipped,),) = ask(market.settings, question, "publisher")
+    assert 30 <= shipped <= 60  # what the killed one had not shipped is lost, and nothing is there twice
 
 
 def test_do_not_outlive_a_parent_that_is_killed(three: ServiceProcess) -> None:
