@@ -1,0 +1,176 @@
+"""All SQL on alerts: each started once and ended once, and with that the messages about it put down to be sent.
+
+Whoever writes holds one lock of the market, so of two watchers the second sees what the first has done.
+"""
+
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from typing import NamedTuple
+
+from psycopg2 import errors, extensions, sql
+
+from creditrisk.errors import StoreError
+from creditrisk.settings import Settings
+from creditrisk.store_reader import StoreReader
+from creditrisk.store_schema import StoreSchema
+
+STARTED, ENDED = "started", "ended"
+
+
+class Alert(NamedTuple):
+    """One alert; its fields are the table's columns."""
+
+    number: int
+    rule: str
+    subject: str
+    """What of the rule, where it can be broken by several at once; else empty."""
+    severity: str
+    started_at: datetime
+    ended_at: datetime | None
+    """The same as ``started_at`` where it is of something that happened."""
+    words: str
+    since: date
+    serving: str
+    """What was being served: champion, snapshot and its age."""
+    advice: str
+    link: str
+    """To its section of the runbook."""
+
+
+class NewAlert(NamedTuple):
+    """An alert to start."""
+
+    rule: str
+    subject: str
+    severity: str
+    words: str
+    since: date
+    serving: str
+    advice: str
+    link: str
+
+
+@dataclass(frozen=True, slots=True)
+class AlertWriter:
+    """Changes alerts in one transaction, in which nobody else does."""
+
+    cursor: extensions.cursor
+    schema: StoreSchema
+    now: datetime
+
+    def open_alerts(self) -> list[Alert]:
+        """Alerts that have not ended, oldest first."""
+        self.cursor.execute(_OPEN.format(ALERT_COLUMNS, self.schema.table("alerts")))
+        return [Alert(*row) for row in self.cursor.fetchall()]
+
+    def start(
+        self, new: NewAlert, channels: Collection[str], *, happened_at: datetime | None = None
+    ) -> int | None:
+        """Start an alert and have it told; its number, or None where it is open, or was told, already.
+
+        Args:
+            new: the alert.
+            channels: to tell it on.
+            happened_at: when it happened, of what has no end.
+        """
+        self.cursor.execute(
+            sql.SQL(
+                "INSERT INTO {} ({}, started_at, ended_at) VALUES ({}) ON CONFLICT DO NOTHING RETURNING number"
+            ).format(
+                self.schema.table("alerts"),
+                sql.SQL(", ").join(map(sql.Identifier, NewAlert._fields)),
+                sql.SQL(", ").join([sql.Placeholder()] * (len(NewAlert._fields) + 2)),
+            ),
+            (*new, happened_at or self.now, happened_at),
+        )
+        found = self.cursor.fetchone()
+        if found is None:
+            return None
+        self._tell(found[0], STARTED, channels)
+        return int(found[0])
+
+    def renew(self, alert: Alert, words: str, serving: str) -> None:
+        """Keep an open alert's words as they are now; nobody is told."""
+        if (words, serving) != (alert.words, alert.serving):
+            self.cursor.execute(
+                sql.SQL("UPDATE {} SET words = %s, serving = %s WHERE number = %s").format(
+                    self.schema.table("alerts")
+                ),
+                (words, serving, alert.number),
+            )
+
+    def end(self, alert: Alert, serving: str, channels: Collection[str]) -> None:
+        """End an alert and have it told."""
+        # One that ends in the moment it started would be taken for something that happened.
+        ended_at = max(self.now, alert.started_at + timedelta(microseconds=1))
+        self.cursor.execute(
+            sql.SQL(
+                "UPDATE {} SET ended_at = %s, serving = %s WHERE number = %s AND ended_at IS NULL"
+            ).format(self.schema.table("alerts")),
+            (ended_at, serving, alert.number),
+        )
+        if self.cursor.rowcount:
+            self._tell(alert.number, ENDED, channels)
+
+    def _tell(self, number: int, event: str, channels: Collection[str]) -> None:
+        for channel in channels:
+            self.cursor.execute(
+                sql.SQL(
+                    "INSERT INTO {} (alert, event, channel, state, due_at) VALUES (%s, %s, %s, 'unsent', %s)"
+                ).format(self.schema.table("deliveries")),
+                (number, event, channel, self.now),
+            )
+
+
+@contextmanager
+def changing_alerts(settings: Settings, now: datetime) -> Iterator[AlertWriter]:
+    """A transaction of the publisher's that has the market's alerts to itself.
+
+    Raises:
+        SettingsError: there is no URL to write with.
+        StoreUnavailable: Postgres cannot be reached.
+        StoreError: it refused, such as where the tables have not been made yet.
+    """
+    schema = StoreSchema.of(settings)
+    with schema.connected() as connection, connection, connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", (f"alerts {schema.schema}",))
+        try:
+            yield AlertWriter(cursor, schema, now)
+        except (errors.UndefinedTable, errors.InvalidSchemaName):
+            raise StoreError(
+                f"schema {schema.schema}: no table of alerts yet: run python -m creditrisk migrate"
+            ) from None
+
+
+def open_alerts(settings: Settings) -> list[Alert]:
+    """Alerts that have not ended, oldest first; as the reader.
+
+    Raises:
+        SettingsError: there is no URL to read with.
+        StoreUnavailable: Postgres cannot be reached, or is too slow.
+        StoreError: it refused, such as where the table has not been made yet.
+    """
+    reader = StoreReader.of(settings)
+    with reader.reading() as cursor:
+        cursor.execute(_OPEN.format(ALERT_COLUMNS, reader.table("alerts")))
+        return [Alert(*row) for row in cursor.fetchall()]
+
+
+def recent_alerts(settings: Settings, days: int) -> list[Alert]:
+    """Alerts that are open, or started in the last days, newest first; as the reader, raising what it raises."""
+    reader = StoreReader.of(settings)
+    with reader.reading() as cursor:
+        cursor.execute(
+            sql.SQL(
+                "SELECT {} FROM {} WHERE ended_at IS NULL OR started_at >= now() - make_interval(days => %s) "
+                "ORDER BY started_at DESC, number DESC"
+            ).format(ALERT_COLUMNS, reader.table("alerts")),
+            (days,),
+        )
+        return [Alert(*row) for row in cursor.fetchall()]
+
+
+ALERT_COLUMNS = sql.SQL(", ").join(map(sql.Identifier, Alert._fields))
+_OPEN = sql.SQL("SELECT {} FROM {} WHERE ended_at IS NULL ORDER BY number")

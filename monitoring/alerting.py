@@ -1,0 +1,164 @@
+"""Which alerts start, go on and end: rules held against what was measured and seen. Pure: no clock, no store.
+
+What is not known changes nothing: a measure that is not judged and a part that could not be looked at neither start an
+alert nor end one.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta, tzinfo
+from fnmatch import fnmatchcase
+from typing import NamedTuple
+
+from creditrisk.alert_store import Alert
+from creditrisk.metric_store import Measured
+from creditrisk.probe_store import Probe
+from creditrisk.release import ReleaseRecord
+from creditrisk.snapshots import Verdict
+from monitoring.alert_rules import Days, Happening, Lasting, Reported, Rule
+
+_MOST_WORDS = 5
+"""Broken measures that an alert spells out; of the others it says how many."""
+
+
+class Broken(NamedTuple):
+    """A rule that is broken."""
+
+    rule: Rule
+    subject: str
+    """What of it, where a rule can be broken by several at once."""
+    words: str
+    since: date
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What rules are held against."""
+
+    measures: Sequence[Measured] = ()
+    """Of at least as many days as the longest rule looks back."""
+    probes: Sequence[Probe] = ()
+    releases: Sequence[ReleaseRecord] = ()
+    """Those of the last while."""
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """What is to be done about alerts."""
+
+    started: tuple[Broken, ...]
+    going_on: tuple[tuple[Alert, Broken | None], ...]
+    """Open alerts, with their words of now where it is known that they go on."""
+    ended: tuple[Alert, ...]
+    happened: tuple[tuple[Broken, datetime], ...]
+    """What has no end, and when it happened; the store knows what of it was told."""
+
+
+def changes(
+    rules: Sequence[Rule], seen: Seen, open_alerts: Sequence[Alert], *, now: datetime, zone: tzinfo
+) -> Changes:
+    """Hold the rules against what was seen.
+
+    Args:
+        rules: each with a name of its own.
+        seen: the newest of everything.
+        open_alerts: those that have not ended.
+        now: an aware moment.
+        zone: the market's, in which an alert's day is told.
+    """
+    broken: dict[tuple[str, str], Broken] = {}
+    unknown: set[str] = set()
+    for rule in rules:
+        found = _state(rule, seen, now, zone)
+        if found is None:
+            unknown.add(rule.name)
+        broken |= {(each.rule.name, each.subject): each for each in found or ()}
+    reported = {rule.name for rule in rules if isinstance(rule.broken_when, Reported)}
+    is_open = {(alert.rule, alert.subject): alert for alert in open_alerts}
+    going_on, ended = [], []
+    for key, alert in is_open.items():
+        if key in broken or alert.rule in unknown | reported:
+            going_on.append((alert, broken.get(key)))
+        else:
+            ended.append(alert)
+    return Changes(
+        started=tuple(each for key, each in broken.items() if key not in is_open),
+        going_on=tuple(going_on),
+        ended=tuple(ended),
+        happened=tuple(_happened(rules, seen.releases, zone)),
+    )
+
+
+def _state(rule: Rule, seen: Seen, now: datetime, zone: tzinfo) -> list[Broken] | None:
+    """How a rule is broken: not at all where the list is empty; None where nobody knows."""
+    match rule.broken_when:
+        case Days() as days:
+            return _over_days(rule, days, seen.measures)
+        case Lasting() as lasting:
+            return _lasting(rule, lasting, {probe.name: probe for probe in seen.probes}, now, zone)
+        case Happening() | Reported():
+            return []
+
+
+def _over_days(rule: Rule, days: Days, measures: Iterable[Measured]) -> list[Broken] | None:
+    """Each measure's own days are counted; one alert names all measures that broke the rule."""
+    series: dict[tuple[str, str], dict[date, Measured]] = defaultdict(dict)
+    for each in measures:
+        metric, part = each.measure.metric, each.measure.part
+        if metric in days.metrics and fnmatchcase(part, days.parts):
+            series[metric, part][each.day] = each
+    if not series:
+        return None
+    # A part that is no longer measured, such as a challenger's, is over; hence the newest day of all.
+    newest = max(day for by_day in series.values() for day in by_day)
+    first = newest - timedelta(days=days.of - 1)
+    judged, broken = False, list[tuple[date, Measured]]()
+    for by_day in series.values():
+        last = by_day.get(newest)
+        if last is None or last.measure.verdict is Verdict.NOT_JUDGED:
+            continue
+        judged = True
+        bad = [day for day, each in by_day.items() if day >= first and each.measure.verdict in days.verdicts]
+        if last.measure.verdict in days.verdicts and len(bad) >= days.bad:
+            broken.append((min(bad), last))
+    if not judged:
+        return None
+    if not broken:
+        return []
+    return [Broken(rule, "", _listed(last for _, last in broken), min(since for since, _ in broken))]
+
+
+def _lasting(
+    rule: Rule, lasting: Lasting, probes: Mapping[str, Probe], now: datetime, zone: tzinfo
+) -> list[Broken] | None:
+    """Both a bad and a good verdict count once they have lasted: what comes and goes makes no noise."""
+    probe = probes.get(lasting.probe)
+    if probe is None or probe.verdict is Verdict.NOT_JUDGED or now - probe.since < lasting.at_least:
+        return None
+    if probe.verdict not in lasting.verdicts:
+        return []
+    return [Broken(rule, "", probe.words, probe.since.astimezone(zone).date())]
+
+
+def _happened(
+    rules: Iterable[Rule], releases: Iterable[ReleaseRecord], zone: tzinfo
+) -> Iterator[tuple[Broken, datetime]]:
+    for rule in rules:
+        if not isinstance(rule.broken_when, Happening):
+            continue
+        for record in releases:
+            if record.action in rule.broken_when.actions:
+                words = (
+                    f"Release {record.number} ({record.action}) by {record.by}: {record.champion} serves"
+                    f" everybody: {record.reason}"
+                )
+                subject = f"release {record.number}"
+                yield Broken(rule, subject, words, record.at.astimezone(zone).date()), record.at
+
+
+def _listed(measured: Iterable[Measured]) -> str:
+    worst = sorted(measured, key=lambda each: (each.measure.verdict is not Verdict.FAIL, each.measure.metric))
+    words = " ".join(each.measure.words for each in worst[:_MOST_WORDS])
+    left = len(worst) - _MOST_WORDS
+    return f"{words} And {left} more." if left > 0 else words
