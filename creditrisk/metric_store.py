@@ -32,7 +32,7 @@ class Measure:
     value: float | None
     """None where there is nothing to say, which is then *not judged*."""
     limit: float | None
-    """What the value was held against: the limit that it broke, else the first that it could break."""
+    """What the value was held against: where it is no longer a pass; None where it is only shown."""
     verdict: Verdict
     words: str
     """A sentence for an operator."""

@@ -24,6 +24,8 @@ from pydantic import (
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from creditrisk.errors import SettingsError
+from creditrisk.monitoring_limits import MonitoringLimits
+from creditrisk.results_limits import ResultsLimits
 
 PROJECT_ROOT = Path(__file__).resolve().parent.parent
 ENV_PREFIX = "CREDITRISK_"
@@ -147,6 +149,29 @@ class CanarySettings(BaseModel):
         return steps
 
 
+class AlertSettings(BaseModel):
+    """When the watch looks, what it calls late, and whom it tells; the log is told always."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    watch_schedule: str = "*/5 * * * *"
+    """Cron expression; an empty one switches the watch off."""
+    nightly_late_minutes: int = Field(180, ge=1)
+    """After its slot, by when the nightly run's snapshot is to be published."""
+    monitoring_late_days: int = Field(2, ge=1)
+    """Days after which a day that has not been measured is missed."""
+    happened_hours: int = Field(24, ge=1)
+    """How old a release record may be to be told of still."""
+    sns_topic_arn: str = Field("", pattern=r"^(arn:[\w-]+:sns:[\w-]+:\d{12}:[\w-]+)?$")
+    """Topic that alerts are published to; empty: none."""
+    email_to: tuple[str, ...] = ()
+    """Addresses that alerts are sent to."""
+    email_connection: str = "smtp_default"
+    """Airflow's connection to the mail server, which also says whom mail is from."""
+    runbook_url: str = "docs/runbook.md"
+    """Where people find the runbook, to which a section's anchor is added."""
+
+
 class Settings(BaseSettings):
     """Everything that differs from one deployment to the next."""
 
@@ -180,6 +205,7 @@ class Settings(BaseSettings):
     nightly_schedule: str = "0 2 * * *"
     training_schedule: str = "0 4 1 * *"
     retention_schedule: str = "0 6 * * 0"
+    monitoring_schedule: str = "0 5 * * *"
     """Cron expressions, in ``time_zone``; an empty one switches the schedule off."""
     spark_master: str = "local[*]"
     spark_driver_memory: str = "1g"
@@ -188,6 +214,8 @@ class Settings(BaseSettings):
 
     bind_host: str = "127.0.0.1"
     api_port: Port = 8000
+    service_url: str = ""
+    """Where the watch finds the prediction service; empty: at the address above."""
     airflow_port: Port = 8080
     mlflow_port: Port = 5000
     postgres_port: Port = 5442
@@ -199,9 +227,12 @@ class Settings(BaseSettings):
     quality: QualityLimits = QualityLimits()
     model_gate: ModelGateLimits = ModelGateLimits()
     canary: CanarySettings = CanarySettings()
+    results: ResultsLimits = ResultsLimits()
     notice_webhook_url: SecretStr | None = None
-    """Where notices are posted as JSON besides the log, such as a chat's incoming webhook."""
+    """Where alerts are posted as JSON, such as a chat's incoming webhook."""
+    alerts: AlertSettings = AlertSettings()
     retention: RetentionLimits = RetentionLimits()
+    monitoring: MonitoringLimits = MonitoringLimits()
     challenger_microseconds_limit: float = Field(1000.0, gt=0)
     """A model version that takes longer to score a reference row is refused as challenger."""
 
@@ -244,6 +275,13 @@ class Settings(BaseSettings):
             raise ValueError("neither a file:/// nor an s3:// URL")
         return value.rstrip("/")
 
+    @field_validator("service_url")
+    @classmethod
+    def _is_an_http_url(cls, value: str) -> str:
+        if value and not value.startswith(("http://", "https://")):
+            raise ValueError("neither an http:// nor an https:// URL")
+        return value.rstrip("/")
+
     @field_validator("spool_dir", mode="before")
     @classmethod
     def _is_a_folder_if_not_empty(cls, value: object) -> object:
@@ -268,6 +306,11 @@ class Settings(BaseSettings):
     def spool_folder(self) -> Path:
         """This market's part of the decision log that is not in Postgres yet."""
         return (self.spool_dir or self.var_dir / "spool") / self.market
+
+    @property
+    def service_address(self) -> str:
+        """The prediction service's base URL, without a trailing slash."""
+        return self.service_url or f"http://{self.bind_host}:{self.api_port}"
 
     @property
     def mlflow_uri(self) -> str:
