@@ -37,11 +37,11 @@ allowed = ["numpy"]
 """
 
 
-def lint(folder: Path, **modules: str) -> tuple[int, str]:
+def lint(folder: Path, besides: str = "[]", **modules: str) -> tuple[int, str]:
     """Run import-linter's command over a package ``shop`` made of the given modules."""
-    (folder / "shop").mkdir()
+    (folder / "shop").mkdir(exist_ok=True)
     (folder / "shop" / "__init__.py").touch()
-    (folder / "pyproject.toml").write_text(PYPROJECT)
+    (folder / "pyproject.toml").write_text(f"{PYPROJECT}besides = {besides}\n")
     for name, source in modules.items():
         (folder / "shop" / f"{name}.py").write_text(source)
     command = [
@@ -87,6 +87,15 @@ def test_a_heavy_import_at_the_top_is_caught(tmp_path: Path) -> None:
     code, said = lint(tmp_path, till=source)
     assert code == 1
     assert "shop/till.py:3 imports orjson at the top" in said
+
+
+def test_a_package_that_something_else_loads_is_left_out_and_its_neighbours_are_not(tmp_path: Path) -> None:
+    (tmp_path / "shop" / "office").mkdir(parents=True)
+    (tmp_path / "shop" / "office" / "__init__.py").write_text("import numpy\nimport orjson\n")
+    code, said = lint(tmp_path, besides='["shop.office"]', office_of_old="import orjson\n")
+    assert code == 1
+    assert "shop/office_of_old.py:1 imports orjson at the top" in said
+    assert "shop/office/__init__.py" not in said
 
 
 @pytest.mark.parametrize(

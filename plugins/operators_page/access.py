@@ -1,0 +1,81 @@
+"""Who may see the page and who may act: Airflow's own permissions, and a guard against forged forms."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from airflow.api_fastapi.app import get_auth_manager
+from airflow.api_fastapi.auth.managers.models.resource_details import AccessView, DagAccessEntity, DagDetails
+from airflow.api_fastapi.auth.tokens import get_signing_key
+from airflow.api_fastapi.core_api.security import requires_access_dag, requires_access_view
+from airflow.models.dag import DagModel
+from fastapi import Depends, HTTPException, Request
+from itsdangerous import BadSignature, SignatureExpired, URLSafeTimedSerializer
+
+NIGHTLY = "refresh_features"
+CONFIRM_SECONDS = 900
+"""How long a confirmation page can be answered."""
+
+MAY_LOOK = [
+    Depends(requires_access_view(AccessView.WEBSITE)),
+    Depends(requires_access_dag("GET", DagAccessEntity.RUN, NIGHTLY)),
+]
+"""For every route: people's decisions are shown to those who may use the UI and see our DAGs' runs."""
+
+_SALT = "creditrisk operators page: confirmed action"
+
+
+def may_run(user: Any, dag_id: str) -> bool:
+    """Whether Airflow lets a user trigger a DAG."""
+    return bool(
+        get_auth_manager().is_authorized_dag(
+            method="POST",
+            access_entity=DagAccessEntity.RUN,
+            details=DagDetails(id=dag_id, team_name=DagModel.get_team_name(dag_id)),
+            user=user,
+        )
+    )
+
+
+def sealed(user: str, action: str, form: Mapping[str, Any]) -> str:
+    """A token that says: this user was shown what this action with this form will do."""
+    return str(_serializer().dumps([user, action, _digest(form)]))
+
+
+def require_sealed(token: str, user: str, action: str, form: Mapping[str, Any]) -> None:
+    """Return if the form is the one that this user was asked to confirm, not long ago.
+
+    The UI's cookie is SameSite=Lax, so another site's form comes without it; a page on another port of this
+    host, or a sub-domain, is the same site: hence the token, which such a page cannot read.
+
+    Raises:
+        HTTPException: 403: it is not.
+    """
+    try:
+        said = _serializer().loads(token, max_age=CONFIRM_SECONDS)
+    except SignatureExpired:
+        raise HTTPException(403, "The question was asked too long ago: ask again, then confirm.") from None
+    except BadSignature:
+        raise HTTPException(403, "This was not confirmed on the page that says what it does.") from None
+    if said != [user, action, _digest(form)]:
+        raise HTTPException(403, "What was confirmed is something else: ask again, then confirm.")
+
+
+def require_same_origin(request: Request) -> None:
+    """Return unless the browser says that another site's page sent the form.
+
+    Raises:
+        HTTPException: 403: it does.
+    """
+    if request.headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none"):
+        raise HTTPException(403, "This form was sent from another site.")
+
+
+def _serializer() -> URLSafeTimedSerializer:
+    """By the key that Airflow signs its logins with, which all its API servers share."""
+    return URLSafeTimedSerializer(get_signing_key("api_auth", "jwt_secret"), salt=_SALT)
+
+
+def _digest(form: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(dict(form), sort_keys=True).encode()).hexdigest()

@@ -1,0 +1,294 @@
+"""All that the page asks of the market's store: prepared tables, and indexed look-ups in the decision log.
+
+One connection and one moment a request, as the reading role, each statement within a time limit. A table that has not
+been made yet reads as an empty one, for a market's first day is a day too.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Annotated, Any
+from uuid import UUID
+
+from fastapi import Depends
+from psycopg2 import extensions, sql
+
+from creditrisk.decisions import DecisionRecord, record_of
+from creditrisk.store_reader import StoreReader
+from plugins.operators_page.rendering import PageDep
+
+SECONDS = 2.0
+"""How long a statement may take."""
+
+_TABLES = (
+    "current_snapshot", "publications", "decisions", "metrics", "vintages", "alerts", "deliveries", "probes", "nights", "traffic",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """The snapshot that is being served."""
+
+    snapshot: str
+    switched_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Night:
+    """A run of the nightly refresh."""
+
+    as_of: date
+    run_id: str
+    started_at: datetime
+    ended_at: datetime | None
+    snapshot: str | None
+    rows_in: int | None
+    kept: int | None
+    quarantined: int | None
+    later: int | None
+    seconds: float | None
+    verdict: str | None
+    outcome: str
+    why: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Alert:
+    """Something that is wrong, or was."""
+
+    number: int
+    rule: str
+    subject: str
+    severity: str
+    started_at: datetime
+    ended_at: datetime | None
+    words: str
+    since: date
+    serving: str
+    advice: str
+    link: str
+    unsent: int
+    """Messages about it that have not got out."""
+    problem: str | None
+    """What the last try to send one of them said."""
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """The newest look at a part of the system."""
+
+    name: str
+    verdict: str
+    words: str
+    seen_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Traffic:
+    """The service's answers since a moment."""
+
+    requests: int
+    failed: int
+    """Answered with a status of 500 or more."""
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Decided:
+    """Decisions since a moment."""
+
+    decisions: int
+    approved: int
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """A measure of a day."""
+
+    day: date
+    metric: str
+    part: str
+    value: float | None
+    limit: float | None
+    verdict: str
+    words: str
+
+
+@dataclass(frozen=True, slots=True)
+class Vintage:
+    """How a month's decisions turned out so far, by version and arm."""
+
+    month: date
+    version: str
+    arm: str
+    decisions: int
+    labelled: int
+    late: int
+    roc_auc: float | None
+    brier: float | None
+    calibration_error: float | None
+    expected_roc_auc: float | None
+    expected_late_share: float | None
+    measured_at: datetime
+
+
+class Readings:
+    """The market's store at one moment."""
+
+    def __init__(self, reader: StoreReader, cursor: extensions.cursor) -> None:
+        self._reader = reader
+        self._cursor = cursor
+        names = [f'"{reader.schema}".{name}' for name in _TABLES]
+        cursor.execute(
+            "SELECT to_regclass(name) IS NOT NULL FROM unnest(%s) WITH ORDINALITY AS t(name, n) ORDER BY n",
+            (names,),
+        )
+        self._there = {name for name, (there,) in zip(_TABLES, cursor.fetchall(), strict=True) if there}
+
+    def served(self) -> Served | None:
+        """What is served, or None where nothing has been published."""
+        rows = self._ask("SELECT snapshot, switched_at FROM {current_snapshot}")
+        return Served(*rows[0]) if rows else None
+
+    def nights(self, limit: int, before: date | None = None) -> list[Night]:
+        """The newest runs of the nightly, of dates before one, newest first."""
+        rows = self._ask(
+            "SELECT {fields} FROM {nights} WHERE %s::date IS NULL OR as_of < %s ORDER BY as_of DESC, started_at DESC LIMIT %s",
+            (before, before, limit),
+            Night,
+        )
+        return [Night(*row) for row in rows]
+
+    def night(self, as_of: date, run_id: str) -> Night | None:
+        """One run of the nightly."""
+        rows = self._ask(
+            "SELECT {fields} FROM {nights} WHERE as_of = %s AND run_id = %s", (as_of, run_id), Night
+        )
+        return Night(*rows[0]) if rows else None
+
+    def night_of_run(self, run_id: str) -> Night | None:
+        """The newest row of a run of the DAG, whatever its date."""
+        rows = self._ask(
+            "SELECT {fields} FROM {nights} WHERE run_id = %s ORDER BY started_at DESC LIMIT 1",
+            (run_id,),
+            Night,
+        )
+        return Night(*rows[0]) if rows else None
+
+    def alerts(self, since: datetime) -> list[Alert]:
+        """Alerts that are open, or have ended since a moment; open ones first, the newest first."""
+        rows = self._ask(
+            """
+            SELECT number, rule, subject, severity, started_at, ended_at, words, since, serving, advice, link,
+                count(d.alert) FILTER (WHERE d.state = 'unsent'), max(d.last_error) FILTER (WHERE d.state = 'unsent')
+            FROM {alerts} LEFT JOIN {deliveries} d ON d.alert = number
+            WHERE ended_at IS NULL OR ended_at >= %s
+            GROUP BY number ORDER BY ended_at IS NOT NULL, started_at DESC LIMIT 200
+            """,
+            (since,),
+        )
+        return [Alert(*row) for row in rows]
+
+    def probes(self) -> list[Probe]:
+        """The parts of the system as they were last seen, the worst first."""
+        rows = self._ask(
+            "SELECT {fields} FROM {probes} "
+            "ORDER BY array_position(ARRAY['fail', 'warn', 'not judged', 'pass'], verdict), name",
+            kind=Probe,
+        )
+        return [Probe(*row) for row in rows]
+
+    def traffic(self, since: datetime, until: datetime) -> Traffic | None:
+        """The service's answers from one moment to another; None where none were counted."""
+        rows = self._ask(
+            "SELECT sum(requests)::bigint, coalesce(sum(requests) FILTER (WHERE status >= 500), 0)::bigint, sum(seconds_sum) "
+            "FROM {traffic} WHERE minute >= %s AND minute <= %s HAVING count(*) > 0",
+            (since, until),
+        )
+        return Traffic(*rows[0]) if rows else None
+
+    def decided(self, since: datetime, until: datetime) -> Decided | None:
+        """Decisions from one moment to another; None where there are none."""
+        rows = self._ask(
+            "SELECT count(*), count(*) FILTER (WHERE decision = 0) FROM {decisions} "
+            "WHERE decided_at >= %s AND decided_at <= %s HAVING count(*) > 0",
+            (since, until),
+        )
+        return Decided(*rows[0]) if rows else None
+
+    def newest_measured_day(self) -> date | None:
+        """The newest day that monitoring has measured."""
+        rows = self._ask("SELECT max(day) FROM {metrics}")
+        return rows[0][0] if rows else None
+
+    def metrics(self, first: date, last: date, names: Sequence[str] | None = None) -> list[Metric]:
+        """Measures of the days from one to another, both included, by metric, part and day."""
+        rows = self._ask(
+            'SELECT day, metric, part, value, limit_value AS "limit", verdict, words FROM {metrics} '
+            "WHERE day BETWEEN %s AND %s AND (%s OR metric = ANY(%s)) ORDER BY metric, part, day",
+            (first, last, names is None, list(names or ())),
+        )
+        return [Metric(*row) for row in rows]
+
+    def detail(self, day: date, metric: str, part: str) -> dict[str, Any] | None:
+        """What a measure comes from."""
+        rows = self._ask(
+            "SELECT detail FROM {metrics} WHERE day = %s AND metric = %s AND part = %s", (day, metric, part)
+        )
+        return rows[0][0] if rows else None
+
+    def vintages(self) -> list[Vintage]:
+        """The newest two years of decisions by month, newest first."""
+        rows = self._ask(
+            "SELECT {fields} FROM {vintages} WHERE month >= (SELECT max(month) FROM {vintages}) - interval '24 months' "
+            "ORDER BY month DESC, arm, version",
+            kind=Vintage,
+        )
+        return [Vintage(*row) for row in rows]
+
+    def decision(self, decision_id: UUID) -> DecisionRecord | None:
+        """The record of a decision."""
+        rows = self._ask(
+            "SELECT row_to_json(d)::text FROM {decisions} d WHERE decision_id = %s", (str(decision_id),)
+        )
+        return record_of(rows[0][0]) if rows else None
+
+    def decisions_of(self, customer: int, limit: int) -> list[DecisionRecord]:
+        """A customer's newest decisions, newest first."""
+        rows = self._ask(
+            "SELECT row_to_json(d)::text FROM {decisions} d WHERE customer = %s ORDER BY decided_at DESC LIMIT %s",
+            (customer, limit),
+        )
+        return [record_of(body) for (body,) in rows]
+
+    def _ask(
+        self, question: str, values: Sequence[Any] = (), kind: type | None = None
+    ) -> list[tuple[Any, ...]]:
+        """Rows; none where a table of the question has not been made. ``{fields}`` are those of ``kind``."""
+        tables = [name for name in _TABLES if f"{{{name}}}" in question]
+        if not self._there.issuperset(tables):
+            return []
+        fields = sql.SQL(", ").join(map(sql.Identifier, getattr(kind, "__slots__", ())))
+        places = {name: self._reader.table(name) for name in tables}
+        self._cursor.execute(sql.SQL(question).format(fields=fields, **places), tuple(values))
+        return list(self._cursor.fetchall())
+
+
+@contextmanager
+def opened(reader: StoreReader) -> Iterator[Readings]:
+    """The store at this moment.
+
+    Raises:
+        StoreUnavailable: Postgres cannot be reached, or is too slow.
+    """
+    with reader.reading(seconds=SECONDS, name="creditrisk operators page", sort_memory="16MB") as cursor:
+        yield Readings(reader, cursor)
+
+
+def _of_page(page: PageDep) -> Iterator[Readings]:
+    with opened(StoreReader.of(page.settings)) as readings:
+        yield readings
+
+
+ReadingsDep = Annotated[Readings, Depends(_of_page)]
