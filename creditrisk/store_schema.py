@@ -26,6 +26,7 @@ _READER_TABLES = (
     "probes",
     "nights",
     "traffic",
+    "looks",
 )
 
 

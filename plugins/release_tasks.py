@@ -12,7 +12,7 @@ from airflow.sdk.exceptions import AirflowFailException
 
 from creditrisk.settings import Settings, load_settings
 from plugins.failures import told_plainly
-from plugins.notices import notify
+from plugins.watch_tasks import tell_of_releases
 
 if TYPE_CHECKING:
     from creditrisk.release import ReleaseRecord
@@ -76,6 +76,7 @@ def take_step(
         return None
     shown: dict[str, Any] = verdict.model_dump(mode="json")
     keep(shown)
+    _keep_look(settings, shown)
     _tell_verdict(verdict)
     if verdict.finding is Finding.ABORT:
         raise AirflowFailException(_abort(settings, version, by, _because(verdict)))
@@ -164,6 +165,17 @@ def _at_share(settings: Settings, version: str, share: float, by: str | None, re
     return grown
 
 
+def _keep_look(settings: Settings, verdict: dict[str, Any]) -> None:
+    """For the operators' page. The release goes on without it."""
+    from creditrisk.errors import SettingsError, StoreError, StoreUnavailable
+    from creditrisk.look_store import keep_look
+
+    try:
+        keep_look(settings, verdict)
+    except (SettingsError, StoreError, StoreUnavailable) as error:
+        logger.warning("This look is not kept for the operators' page: %s", error)
+
+
 def _abort(settings: Settings, version: str, by: str | None, why: str) -> str:
     """End the challenge, tell everybody, and say it."""
     from creditrisk.errors import ReleaseConflict
@@ -179,17 +191,8 @@ def _abort(settings: Settings, version: str, by: str | None, why: str) -> str:
                 if attempt == _TRIES - 1:
                     raise
     _tell(record)
-    words = f"Version {version} is aborted as challenger, {record.champion} serves everybody: {why}"
-    notify(
-        settings,
-        words,
-        market=settings.market,
-        version=version,
-        champion=record.champion,
-        release=record.number,
-        reason=why,
-    )
-    return words
+    tell_of_releases(settings)
+    return f"Version {version} is aborted as challenger, {record.champion} serves everybody: {why}"
 
 
 def _newest(settings: Settings) -> "ReleaseRecord":

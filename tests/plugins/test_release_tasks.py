@@ -14,10 +14,12 @@ prepare()
 from airflow.sdk.exceptions import AirflowFailException  # noqa: E402
 
 from creditrisk import release_ledger  # noqa: E402
+from creditrisk.look_store import looks_at  # noqa: E402
 from creditrisk.release import ReleaseAction, ReleaseRecord  # noqa: E402
 from creditrisk.release_ledger import ReleaseLedger  # noqa: E402
 from creditrisk.settings import Settings  # noqa: E402
 from creditrisk.storage import Storage  # noqa: E402
+from creditrisk.store_reader import StoreReader  # noqa: E402
 from plugins import release_tasks  # noqa: E402
 from plugins.approval import Approval  # noqa: E402
 from plugins.judge_step import JudgeStep  # noqa: E402
@@ -41,12 +43,15 @@ NOBODY = {"approved": False, "by": None}
 @pytest.fixture
 def settings(market_settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Settings:
     """A market with a champion and a version that may challenge it; limits for a hundred customers."""
-    database = market_settings.reader_database_url
+    database, publisher = market_settings.reader_database_url, market_settings.publisher_database_url
     assert database is not None
+    assert publisher is not None
     environment: Mapping[str, str] = {
         "CREDITRISK_VAR_DIR": str(market_settings.var_dir),
         "CREDITRISK_MARKET": market_settings.market,
-        "CREDITRISK_READER_DATABASE_URL": database.get_secret_value(),
+        "CREDITRISK_READER_DATABASE_URL": reader.get_secret_value(),
+        "CREDITRISK_PUBLISHER_DATABASE_URL": publisher.get_secret_value(),
+        "CREDITRISK_PUBLISHER_DATABASE_URL": publisher.get_secret_value(),
         "CREDITRISK_CANARY__STEP_LEAST_SECONDS": "0",
         "CREDITRISK_CANARY__LEAST_CUSTOMERS": "100",
         "CREDITRISK_CANARY__APPROVAL_SHIFT_LIMIT": "0.1",
@@ -105,7 +110,7 @@ def test_a_version_is_taken_from_shadow_to_everybody_step_by_step(settings: Sett
     )
 
 
-def test_an_abort_is_one_record_a_notice_and_a_kept_verdict(
+def test_an_abort_is_one_record_one_message_and_a_kept_verdict(
     settings: Settings, caplog: pytest.LogCaptureFixture
 ) -> None:
     release_tasks.start_shadow(CHALLENGER, "ana", WHY)
@@ -120,8 +125,14 @@ def test_an_abort_is_one_record_a_notice_and_a_kept_verdict(
     assert record.reason.startswith("step of share 0: ")
     assert "challenger's less champion's: -1.0000" in record.reason
     assert kept[0]["finding"] == "abort"
+    reader = StoreReader.of(settings)
+    with reader.reading() as cursor:
+        assert [look.verdict for look in looks_at(cursor, reader, [record.number - 1], 10)] == kept
     assert all(any(check["sentence"] in line for line in caplog.messages) for check in kept[0]["checks"])
-    assert any(line.startswith("Notice: ") and record.reason in line for line in caplog.messages)
+    told = [line for line in caplog.messages if "A release was aborted: release 3\n" in line]
+    assert len(told) == 1
+    assert record.reason in told[0]
+    assert f"Served: model {CHAMPION}, " in told[0]
 
 
 def test_a_step_that_is_tried_again_after_the_end_of_the_challenge_starts_nothing(settings: Settings) -> None:
