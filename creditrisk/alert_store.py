@@ -66,13 +66,19 @@ class AlertWriter:
         return [Alert(*row) for row in self.cursor.fetchall()]
 
     def start(
-        self, new: NewAlert, channels: Collection[str], *, happened_at: datetime | None = None
+        self,
+        new: NewAlert,
+        channels: Collection[str],
+        *,
+        started_at: datetime | None = None,
+        happened_at: datetime | None = None,
     ) -> int | None:
         """Start an alert and have it told; its number, or None where it is open, or was told, already.
 
         Args:
             new: the alert.
             channels: to tell it on.
+            started_at: when it started, if not now.
             happened_at: when it happened, of what has no end.
         """
         self.cursor.execute(
@@ -83,7 +89,7 @@ class AlertWriter:
                 sql.SQL(", ").join(map(sql.Identifier, NewAlert._fields)),
                 sql.SQL(", ").join([sql.Placeholder()] * (len(NewAlert._fields) + 2)),
             ),
-            (*new, happened_at or self.now, happened_at),
+            (*new, happened_at or started_at or self.now, happened_at),
         )
         found = self.cursor.fetchone()
         if found is None:

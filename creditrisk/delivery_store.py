@@ -1,12 +1,12 @@
 """All SQL on deliveries: the messages about alerts, each for one channel, from when they are put down until they got out."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
-from psycopg2 import sql
+from psycopg2 import extensions, sql
 
 from creditrisk.alert_store import ALERT_COLUMNS, Alert
 from creditrisk.settings import Settings
@@ -85,6 +85,19 @@ def next_delivery(settings: Settings, now: datetime, channels: Sequence[str]) ->
                 sending.delivery.alert.number, sending.delivery.event, sending.delivery.channel,
             ),
         )  # fmt: skip
+
+
+def mark_sent(
+    cursor: extensions.cursor, schema: StoreSchema, alert: int, channels: Iterable[str], now: datetime
+) -> None:
+    """Say, in the caller's transaction, that an alert's start was told on these channels while Postgres was away."""
+    cursor.execute(
+        sql.SQL(
+            "UPDATE {} SET state = 'sent', tries = tries + 1, sent_at = %s "
+            "WHERE alert = %s AND event = 'started' AND channel = ANY(%s)"
+        ).format(schema.table("deliveries")),
+        (now, alert, sorted(channels)),
+    )
 
 
 def unsent_deliveries(settings: Settings) -> list[Delivery]:

@@ -16,7 +16,7 @@ from typing import Any
 from airflow.sdk import DAG, task
 
 from plugins.assets import RELEASES
-from plugins.defaults import DEFAULT_ARGS
+from plugins.defaults import WATCHED_ARGS
 from plugins.release_form import model_version, reason
 
 with DAG(
@@ -27,7 +27,7 @@ with DAG(
     catchup=False,
     max_active_runs=1,
     dagrun_timeout=timedelta(hours=1),
-    default_args=DEFAULT_ARGS,
+    default_args=WATCHED_ARGS,
     tags=["model", "release"],
     params={
         "version": model_version(),

@@ -30,6 +30,7 @@ from plugins.assets import RELEASES
 from plugins.defaults import DEFAULT_ARGS
 from plugins.judge_step import JudgeStep, percent
 from plugins.release_form import model_version, reason
+from plugins.watch_tasks import note_failure, note_success
 
 canary = load_settings().canary
 step_timeout = timedelta(seconds=canary.step_longest_seconds + 2 * canary.judge_interval_seconds) + timedelta(
@@ -85,7 +86,8 @@ with DAG(
         outlet_events[RELEASES].extra = {"number": release.number, "champion": release.champion}
         return int(release.number)
 
-    @task(retries=3)
+    # An abort fails a step too, and is told as what it is; a settling that fails is told as a failed task.
+    @task(retries=3, on_failure_callback=note_failure, on_success_callback=note_success)
     def settle(version: str, *, dag_run: Any = None, ti: Any = None) -> str:
         from plugins.release_tasks import settle
 

@@ -19,7 +19,7 @@ from typing import Any
 from airflow.sdk import DAG, CronTriggerTimetable, Param, task
 
 from creditrisk.settings import load_settings
-from plugins.defaults import DEFAULT_ARGS
+from plugins.defaults import WATCHED_ARGS
 
 settings = load_settings()
 
@@ -33,7 +33,7 @@ with DAG(
     catchup=False,
     max_active_runs=1,
     dagrun_timeout=timedelta(hours=6),
-    default_args=DEFAULT_ARGS,
+    default_args=WATCHED_ARGS,
     tags=["retention", "weekly"],
     params={
         "only_list": Param(

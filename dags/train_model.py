@@ -22,7 +22,7 @@ from airflow.sdk import DAG, CronTriggerTimetable, Param, task
 
 from creditrisk.settings import load_settings
 from plugins.assets import MODEL_VERSIONS
-from plugins.defaults import DEFAULT_ARGS
+from plugins.defaults import WATCHED_ARGS
 
 settings = load_settings()
 
@@ -36,7 +36,7 @@ with DAG(
     catchup=False,
     max_active_runs=1,
     dagrun_timeout=timedelta(hours=4),
-    default_args=DEFAULT_ARGS,
+    default_args=WATCHED_ARGS,
     tags=["model", "monthly"],
     params={
         "snapshot": Param(

@@ -1,91 +1,30 @@
-"""What is alerted on, as data: where a rule looks, when it is broken, how bad that is, and what to do.
+"""What is alerted on, as data: where each rule looks, when it is broken, how bad that is, and what to do.
 
-Three kinds. *Days*: a measure of the table ``metrics`` (or of a night) is bad on k of the last n days and on the newest.
-*Lasting*: a part of the system, looked at every few minutes, has been bad for a while. *Happening*: something
-that took place once and has no end. Each rule has a section of its title in ``docs/runbook.md``.
+Each has a section of its title in ``docs/runbook.md``.
 """
 
-from dataclasses import dataclass
 from datetime import timedelta
-from enum import StrEnum
 
 from creditrisk.release import ReleaseAction
 from creditrisk.snapshots import Verdict
+from monitoring.nightly_probe import NIGHT_OUTCOME, NIGHT_VERDICT, NIGHTLY_RUN, NIGHTLY_START
+from monitoring.probes import (
+    AIRFLOW_PARTS,
+    LAKE,
+    MLFLOW,
+    MONITORING,
+    POSTGRES,
+    REGISTRY,
+    SERVICE,
+    SERVICE_MODEL,
+    SPOOL,
+)
+from monitoring.rule_kinds import Days, Happening, Lasting, Reported, Rule, Severity
 
-NIGHTLY_START, NIGHTLY_RUN, MONITORING = "nightly start", "nightly run", "monitoring"
-POSTGRES, LAKE, REGISTRY, SERVICE, SPOOL, MLFLOW = (
-    "postgres", "lake", "registry", "service", "decision log", "mlflow",
-)  # fmt: skip
-AIRFLOW_PARTS = ("scheduler", "dag_processor", "triggerer")
-"""As Airflow's own health names them; each is a probe ``airflow <part>``."""
-
-NIGHT_OUTCOME, NIGHT_VERDICT = "night_outcome", "night_verdict"
-"""Names of the measures that are made of the rows of the table of nights."""
-
-FAIL, BAD = frozenset({Verdict.FAIL}), frozenset({Verdict.WARN, Verdict.FAIL})
+BAD = frozenset({Verdict.WARN, Verdict.FAIL})
 WARN = frozenset({Verdict.WARN})
 RETRIED = timedelta(minutes=9)
 """Two looks, five minutes apart, which what passes by itself does not last."""
-
-
-class Severity(StrEnum):
-    """How soon somebody should look."""
-
-    CRITICAL = "critical"  # now: decisions are wrong, missing or not logged
-    WARNING = "warning"  # today: it gets worse by itself
-    NOTICE = "notice"  # for information
-
-
-@dataclass(frozen=True, slots=True)
-class Days:
-    """A measure is bad on ``bad`` of the last ``of`` days and on the newest."""
-
-    metrics: tuple[str, ...]
-    verdicts: frozenset[Verdict] = FAIL
-    bad: int = 1
-    of: int = 1
-    parts: str = "*"
-    """A shell pattern of the measures' parts."""
-
-
-@dataclass(frozen=True, slots=True)
-class Lasting:
-    """A probe has had one of the verdicts for a while."""
-
-    probe: str
-    verdicts: frozenset[Verdict] = FAIL
-    at_least: timedelta = timedelta(0)
-
-
-@dataclass(frozen=True, slots=True)
-class Happening:
-    """A release record of one of these actions was written."""
-
-    actions: frozenset[ReleaseAction]
-
-
-@dataclass(frozen=True, slots=True)
-class Reported:
-    """Whoever sees it says so, and says when it is over: a task of Airflow's, by its callbacks."""
-
-
-@dataclass(frozen=True, slots=True)
-class Rule:
-    """What is alerted on."""
-
-    name: str
-    title: str
-    """The heading of its section in the runbook."""
-    severity: Severity
-    broken_when: Days | Lasting | Happening | Reported
-    advice: str
-    """What to do first, in a sentence or two."""
-
-    @property
-    def anchor(self) -> str:
-        """Of its section in the runbook, as GitHub makes it of a heading."""
-        return self.title.lower().replace(" ", "-")
-
 
 TASK_FAILED = Rule(
     "task_failed",
@@ -93,6 +32,14 @@ TASK_FAILED = Rule(
     Severity.WARNING,
     Reported(),
     "Read the last lines of the task's log; mend the cause and clear the task.",
+)
+
+STORE_AWAY = Rule(
+    "store_away",
+    "Postgres is away",
+    Severity.CRITICAL,
+    Lasting(POSTGRES),
+    "Bring Postgres back: no decision can be given, and decisions made wait on the service's disk.",
 )
 
 RULES = (
@@ -159,6 +106,7 @@ RULES = (
                 "score_population_stability_index",
                 "approval_rate",
             ),
+            BAD,
             bad=3,
             of=5,
         ),
@@ -168,7 +116,7 @@ RULES = (
         "incoming_drift",
         "Incoming loans have drifted",
         Severity.WARNING,
-        Days(("incoming_population_stability_index",), bad=3, of=5),
+        Days(("incoming_population_stability_index",), BAD, bad=3, of=5),
         "Ask whoever sends the files whether something changed, before the model is trained on it.",
     ),
     Rule(
@@ -196,7 +144,7 @@ RULES = (
         "volume",
         "Requests are far from the usual",
         Severity.WARNING,
-        Days(("volume_ratio",), bad=2, of=3),
+        Days(("volume_ratio",), BAD, bad=2, of=3),
         "Ask the clients: too few may be refused or lost on the way, too many may be a loop.",
     ),
     Rule(
@@ -221,12 +169,13 @@ RULES = (
         "Ask /health/ready what is missing, and read the service's log.",
     ),
     Rule(
-        "store_away",
-        "Postgres is away",
+        "model_not_taken_up",
+        "The service does not take up a release",
         Severity.CRITICAL,
-        Lasting(POSTGRES),
-        "Bring Postgres back: no decision can be given, and decisions made wait on the service's disk.",
+        Lasting(SERVICE_MODEL, WARN, at_least=RETRIED),
+        "Another version goes on deciding: read why in the words, then roll back or train again.",
     ),
+    STORE_AWAY,
     Rule(
         "lake_away",
         "The lake or the registry is away",

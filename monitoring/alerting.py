@@ -16,7 +16,7 @@ from creditrisk.metric_store import Measured
 from creditrisk.probe_store import Probe
 from creditrisk.release import ReleaseRecord
 from creditrisk.snapshots import Verdict
-from monitoring.alert_rules import Days, Happening, Lasting, Reported, Rule
+from monitoring.rule_kinds import Days, Happening, Lasting, Reported, Rule
 
 _MOST_WORDS = 5
 """Broken measures that an alert spells out; of the others it says how many."""

@@ -3,6 +3,8 @@
 from datetime import timedelta
 from typing import Any, Final
 
+from plugins.watch_tasks import note_failure, note_success
+
 OWNER: Final = "credit-risk"
 
 DEFAULT_ARGS: Final[dict[str, Any]] = {
@@ -14,3 +16,9 @@ DEFAULT_ARGS: Final[dict[str, Any]] = {
     "execution_timeout": timedelta(minutes=15),
 }
 """Retries are for what passes by itself: a store or a disk that is away for a moment."""
+
+WATCHED_ARGS: Final[dict[str, Any]] = DEFAULT_ARGS | {
+    "on_failure_callback": note_failure,
+    "on_success_callback": note_success,
+}
+"""The same of tasks whose failure is alerted, until the same task has gone well. The nightly run has its own notes."""

@@ -19,6 +19,7 @@ DAG_IDS = (
     "roll_back_model",
     "remove_expired",
     "release_model",
+    "watch",
 )
 HEAVY = (
     "pandas",

@@ -49,8 +49,7 @@ def settings(market_settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Sett
     environment: Mapping[str, str] = {
         "CREDITRISK_VAR_DIR": str(market_settings.var_dir),
         "CREDITRISK_MARKET": market_settings.market,
-        "CREDITRISK_READER_DATABASE_URL": reader.get_secret_value(),
-        "CREDITRISK_PUBLISHER_DATABASE_URL": publisher.get_secret_value(),
+        "CREDITRISK_READER_DATABASE_URL": database.get_secret_value(),
         "CREDITRISK_PUBLISHER_DATABASE_URL": publisher.get_secret_value(),
         "CREDITRISK_CANARY__STEP_LEAST_SECONDS": "0",
         "CREDITRISK_CANARY__LEAST_CUSTOMERS": "100",

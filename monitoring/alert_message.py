@@ -1,0 +1,57 @@
+"""What people are told of an alert: a line, a text, and the same as facts for programs. Pure."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from creditrisk.alert_store import ENDED, Alert
+from monitoring.alert_rules import BY_NAME
+
+
+@dataclass(frozen=True, slots=True)
+class AlertMessage:
+    """One message, for whatever channel."""
+
+    line: str
+    """What it is, for a subject."""
+    text: str
+    facts: dict[str, Any]
+    """JSON."""
+
+
+def message_of(alert: Alert, event: str, *, market: str, page: str) -> AlertMessage:
+    """The message about an alert that has started, ended, or is of something that happened.
+
+    Args:
+        alert: as it is now.
+        event: ``started`` or ``ended``.
+        market: whose it is.
+        page: URL of the operators' page.
+    """
+    rule = BY_NAME.get(alert.rule)
+    title = f"{rule.title if rule else alert.rule}{f': {alert.subject}' if alert.subject else ''}"
+    over = event == ENDED and alert.ended_at is not None
+    line = f"[{market}] {'Over' if over else alert.severity.capitalize()}: {title}"
+    lines = [f"What: {alert.words}", f"Since: {alert.since}"]
+    if over and alert.ended_at is not None:
+        lines.append(f"Until: {alert.ended_at:%Y-%m-%d %H:%M %Z}")
+    lines.append(f"Served: {alert.serving}")
+    if not over:
+        lines.append(f"Do: {alert.advice}")
+    lines += [f"Look: {page}", f"Runbook: {alert.link}"]
+    facts = {
+        "market": market,
+        "event": event,
+        "alert": alert.number,
+        "rule": alert.rule,
+        "subject": alert.subject,
+        "severity": alert.severity,
+        "words": alert.words,
+        "since": alert.since.isoformat(),
+        "started_at": alert.started_at.isoformat(),
+        "ended_at": alert.ended_at.isoformat() if over and alert.ended_at else None,
+        "serving": alert.serving,
+        "advice": alert.advice,
+        "page": page,
+        "runbook": alert.link,
+    }
+    return AlertMessage(line, "\n".join(lines), facts)

@@ -1,0 +1,159 @@
+"""One look of the watch: at every part, the nights, the measures and the release records; what changed is written down.
+
+Sending is for others: when a look has ended, what is to be sent is in the table of deliveries.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from creditrisk.alert_store import AlertWriter, NewAlert, changing_alerts
+from creditrisk.delivery_store import mark_sent
+from creditrisk.errors import StoreUnavailable
+from creditrisk.kept_alerts import KeptAlert, drop_kept, keep_alert, kept_alerts
+from creditrisk.nights import Night
+from creditrisk.probe_store import Look, keep_looks
+from creditrisk.settings import Settings
+from creditrisk.snapshots import Verdict
+from creditrisk.storage import Storage
+from monitoring.alert_rules import RULES, STORE_AWAY
+from monitoring.alerting import Broken, Changes, Seen, changes
+from monitoring.nightly_probe import NightlyPlan, measured_nights, nightly_looks
+from monitoring.probes import POSTGRES, look_at_parts, monitoring_look
+from monitoring.rule_kinds import Days, Rule
+from monitoring.watch_reads import WatchReads, serving_words
+
+_DAYS = max(rule.broken_when.of for rule in RULES if isinstance(rule.broken_when, Days))
+
+
+@dataclass(frozen=True, slots=True)
+class Watch:
+    """Looks with one deployment's settings."""
+
+    settings: Settings
+    channels: Sequence[str] = ("log",)
+    """Names of those that are to be told."""
+    airflow_url: str | None = None
+    """Of Airflow's API server; None: its parts are not looked at."""
+
+    def look(self, now: datetime | None = None, parts: Iterable[Look] | None = None) -> Changes:
+        """Look at everything once, and write down what changed.
+
+        Args:
+            now: an aware moment, which may be past: nights, publications and releases are seen as they were then.
+            parts: of the system, as somebody has seen them; None: they are looked at now.
+
+        Raises:
+            SettingsError: a database's URL is missing.
+            StoreUnavailable: Postgres is away: see :meth:`keep_outage`.
+            StoreError: it refused, such as where the tables have not been made yet.
+        """
+        reads = WatchReads(self.settings, now or datetime.now(UTC))
+        looks = list(look_at_parts(self.settings, self.airflow_url) if parts is None else parts)
+        releases = reads.releases()
+        with changing_alerts(self.settings, reads.now) as writer:
+            taken_over = self._take_over(writer)
+            nights = reads.nights()
+            measures = [*reads.measures(_DAYS), *measured_nights(nights)]
+            looks += self._looks_at_work(reads, nights)
+            probes = keep_looks(writer.cursor, writer.schema, looks, reads.now)
+            seen = Seen(measures, probes, [each for each in releases if reads.is_news(each)])
+            found = changes(RULES, seen, writer.open_alerts(), now=reads.now, zone=self.settings.zone)
+            self._write(writer, found, reads.serving(releases[-1] if releases else None))
+        for kept in taken_over:
+            drop_kept(Storage(self.settings.lake_root), kept)
+        return found
+
+    def tell_releases(self) -> None:
+        """Write down what the newest release records say, at once; the next look finds it done. Raises as a look."""
+        reads = WatchReads(self.settings, datetime.now(UTC))
+        releases = reads.releases()
+        seen = Seen(releases=[each for each in releases if reads.is_news(each)])
+        with changing_alerts(self.settings, reads.now) as writer:
+            happened = changes(RULES, seen, [], now=reads.now, zone=self.settings.zone).happened
+            self._write(
+                writer, Changes((), (), (), happened), reads.serving(releases[-1] if releases else None)
+            )
+
+    def report(self, rule: Rule, subject: str, words: str) -> None:
+        """Start an alert of a rule that others see broken; nothing where it is open.
+
+        Where Postgres is away it waits in the lake, for the first look that can write it.
+
+        Raises:
+            SettingsError: a database's URL is missing.
+            StoreError: Postgres refused, such as where the tables have not been made yet.
+            StorageError: the lake is away too.
+        """
+        reads = WatchReads(self.settings, datetime.now(UTC))
+        release = next(reversed(reads.releases()), None)
+        broken = Broken(rule, subject, words, reads.today)
+        try:
+            with changing_alerts(self.settings, reads.now) as writer:
+                writer.start(self._new(broken, reads.serving(release)), self.channels)
+        except StoreUnavailable:
+            serving = serving_words(release, None, reads.today)
+            keep_alert(Storage(self.settings.lake_root), self._new(broken, serving), reads.now)
+
+    def report_over(self, rule: Rule, subject: str) -> None:
+        """End an alert that was reported, if it is open. Raises as a look."""
+        reads = WatchReads(self.settings, datetime.now(UTC))
+        with changing_alerts(self.settings, reads.now) as writer:
+            for alert in writer.open_alerts():
+                if (alert.rule, alert.subject) == (rule.name, subject):
+                    serving = reads.serving(next(reversed(reads.releases()), None))
+                    writer.end(alert, serving, self.channels)
+
+    def keep_outage(self, problem: str) -> list[KeptAlert]:
+        """Keep in the lake that Postgres is away; all that waits there.
+
+        Args:
+            problem: what Postgres, or its absence, says.
+
+        Raises:
+            StorageError: the lake is away too.
+        """
+        reads = WatchReads(self.settings, datetime.now(UTC))
+        serving = serving_words(next(reversed(reads.releases()), None), None, reads.today)
+        lake = Storage(self.settings.lake_root)
+        keep_alert(lake, self._new(Broken(STORE_AWAY, "", problem, reads.today), serving), reads.now)
+        return kept_alerts(lake)
+
+    def _take_over(self, writer: AlertWriter) -> list[KeptAlert]:
+        """Write what waited in the lake; whom it was told to already is not told again."""
+        taken = kept_alerts(Storage(self.settings.lake_root))
+        for kept in taken:
+            number = writer.start(kept.alert, self.channels, started_at=kept.started_at)
+            if number is not None:
+                mark_sent(writer.cursor, writer.schema, number, kept.told, writer.now)
+        return taken
+
+    def _looks_at_work(self, reads: WatchReads, nights: Sequence[Night]) -> list[Look]:
+        """Looks at what Postgres itself knows."""
+        alerts = self.settings.alerts
+        late_after = timedelta(minutes=alerts.nightly_late_minutes)
+        plan = NightlyPlan(self.settings.nightly_schedule, self.settings.zone, late_after)
+        yesterday = reads.today - timedelta(days=1)
+        return [
+            Look(POSTGRES, Verdict.PASS, f"It answers: schema {self.settings.database_schema}."),
+            *nightly_looks(plan, reads.published(), nights, reads.now),
+            monitoring_look(reads.newest_measured_day(), yesterday, alerts.monitoring_late_days),
+        ]
+
+    def _write(self, writer: AlertWriter, found: Changes, serving: str) -> None:
+        for broken in found.started:
+            writer.start(self._new(broken, serving), self.channels)
+        for alert, broken_still in found.going_on:
+            if broken_still:
+                writer.renew(alert, broken_still.words, serving)
+        for alert in found.ended:
+            writer.end(alert, serving, self.channels)
+        for broken, at in found.happened:
+            writer.start(self._new(broken, serving), self.channels, happened_at=at)
+
+    def _new(self, broken: Broken, serving: str) -> NewAlert:
+        rule = broken.rule
+        link = f"{self.settings.alerts.runbook_url}#{rule.anchor}"
+        return NewAlert(
+            rule.name, broken.subject, rule.severity, broken.words, broken.since, serving, rule.advice, link
+        )

@@ -1,0 +1,131 @@
+"""What the watch reads to hold its rules against, as it was at a moment."""
+
+import logging
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+
+from psycopg2 import sql
+
+from creditrisk.errors import CreditRiskError
+from creditrisk.metric_store import Measured, MetricStore
+from creditrisk.nights import Night, Outcome, recent_nights
+from creditrisk.release import ReleaseRecord
+from creditrisk.release_ledger import ReleaseLedger
+from creditrisk.settings import Settings
+from creditrisk.storage import Storage
+from creditrisk.store_reader import StoreReader
+from monitoring.nightly_probe import Published
+
+logger = logging.getLogger(__name__)
+
+_NIGHTS = 60
+
+
+@dataclass(frozen=True, slots=True)
+class WatchReads:
+    """Reads one market's state as of a moment; raises StoreUnavailable and StoreError."""
+
+    settings: Settings
+    now: datetime
+
+    @property
+    def today(self) -> date:
+        """The day it is in the market."""
+        return self.now.astimezone(self.settings.zone).date()
+
+    def releases(self) -> list[ReleaseRecord]:
+        """The record in force and those that are still to be told of, oldest first; none where the registry is away."""
+        ledger = ReleaseLedger(Storage(self.settings.registry_root))
+        found: list[ReleaseRecord] = []
+        try:
+            for number in reversed(ledger.numbers()):
+                record = ledger.read(number)
+                if record.at > self.now:
+                    continue
+                if found and not self.is_news(record):
+                    break
+                found.append(record)
+        except (CreditRiskError, OSError) as error:
+            logger.warning("The release records cannot be read: %s", error)
+        return found[::-1]
+
+    def is_news(self, record: ReleaseRecord) -> bool:
+        """Whether a release record is young enough to be told of."""
+        return self.now - record.at <= timedelta(hours=self.settings.alerts.happened_hours)
+
+    def nights(self) -> list[Night]:
+        """The runs that had begun by then, as they stood."""
+        reader = StoreReader.of(self.settings)
+        with reader.reading() as cursor:
+            nights = recent_nights(cursor.connection, reader.schema, _NIGHTS)
+        return [self._as_it_stood(night) for night in nights if night.started_at <= self.now]
+
+    def published(self) -> Published | None:
+        """What the ledger of publications says, or None before the first one."""
+        reader = StoreReader.of(self.settings)
+        with reader.reading() as cursor:
+            cursor.execute(
+                sql.SQL(
+                    "SELECT min(published_at), max(as_of) FILTER (WHERE action = 'publish') FROM {} "
+                    "WHERE published_at <= %s"
+                ).format(reader.table("publications")),
+                (self.now,),
+            )
+            ((first_at, newest),) = cursor.fetchall()
+        return Published(first_at, newest) if first_at and newest else None
+
+    def newest_measured_day(self) -> date | None:
+        """The newest day before today that was measured, or None."""
+        reader = StoreReader.of(self.settings)
+        with reader.reading() as cursor:
+            cursor.execute(
+                sql.SQL("SELECT max(day) FROM {} WHERE day < %s").format(reader.table("metrics")),
+                (self.today,),
+            )
+            ((newest,),) = cursor.fetchall()
+        return newest if isinstance(newest, date) else None
+
+    def measures(self, days: int) -> list[Measured]:
+        """Those of the newest day that was measured, whenever that was, and of the days before it.
+
+        A trouble does not end by not being measured any more.
+
+        Args:
+            days: how many.
+        """
+        newest = self.newest_measured_day()
+        if newest is None:
+            return []
+        first = newest - timedelta(days=days - 1)
+        return MetricStore(self.settings).between(first, newest, with_detail=False)
+
+    def serving(self, release: ReleaseRecord | None) -> str:
+        """What is being served, in words: the champion, the snapshot, and how old that is.
+
+        Args:
+            release: in force, as far as that is known.
+        """
+        reader = StoreReader.of(self.settings)
+        with reader.reading() as cursor:
+            cursor.execute(sql.SQL("SELECT snapshot FROM {}").format(reader.table("current_snapshot")))
+            found = cursor.fetchone()
+        return serving_words(release, str(found[0]) if found else None, self.today)
+
+    def _as_it_stood(self, night: Night) -> Night:
+        if night.ended_at is None or night.ended_at <= self.now:
+            return night
+        return night._replace(ended_at=None, verdict=None, outcome=Outcome.RUNNING, why=None)
+
+
+def serving_words(release: ReleaseRecord | None, snapshot: str | None, today: date) -> str:
+    """The champion, its challenger, the snapshot and its age, as far as they are known."""
+    if release is None:
+        model = "no model that is known of"
+    elif release.challenger:
+        model = f"model {release.champion}, with {release.challenger} deciding on {release.share:.0%}"
+    else:
+        model = f"model {release.champion}"
+    if snapshot is None:
+        return f"{model}, no snapshot that is known of"
+    days = (today - date.fromisoformat(snapshot[:10])).days
+    return f"{model}, snapshot {snapshot} ({days} {'day' if days == 1 else 'days'} old)"

@@ -1,0 +1,104 @@
+"""Telling people of alerts: sends what is due, and stands in where Postgres is away."""
+
+import logging
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit, urlunsplit
+
+from creditrisk.settings import Settings
+from plugins.channels import Channel, NotTaken, channels_of
+
+if TYPE_CHECKING:
+    from creditrisk.kept_alerts import KeptAlert
+    from monitoring.alert_message import AlertMessage
+    from monitoring.watch import Watch
+
+logger = logging.getLogger(__name__)
+
+_MOST_AT_ONCE = 200
+"""Messages that one look sends; more wait for the next."""
+
+
+def watch_of(settings: Settings) -> "Watch":
+    """The watch of this deployment, with its channels and its Airflow."""
+    from airflow.configuration import conf
+
+    from monitoring.watch import Watch
+
+    server = urlsplit(conf.get("core", "execution_api_server_url", fallback=None) or _base_url())
+    path = server.path.rstrip("/").removesuffix("/execution")
+    airflow_url = urlunsplit((server.scheme, server.netloc, path, "", ""))
+    return Watch(settings, tuple(channels_of(settings)), airflow_url)
+
+
+def page_url() -> str:
+    """Where the operators' page is, as people reach it."""
+    return f"{_base_url()}/plugin/operators"
+
+
+def send_due(settings: Settings) -> tuple[int, int]:
+    """Send what is due on the channels that there are; how many messages got out, and how many did not.
+
+    A channel that fails is left alone until the next time: the others go on.
+
+    Raises:
+        StoreUnavailable: Postgres is away.
+    """
+    from creditrisk.delivery_store import next_delivery
+    from monitoring.alert_message import message_of
+
+    channels, sent, failed = channels_of(settings), 0, 0
+    while channels and sent + failed < _MOST_AT_ONCE:
+        with next_delivery(settings, datetime.now(UTC), list(channels)) as sending:
+            if sending is None:
+                break
+            delivery = sending.delivery
+            message = message_of(delivery.alert, delivery.event, market=settings.market, page=page_url())
+            try:
+                channels[delivery.channel](settings, message)
+            except NotTaken as error:
+                sending.error = str(error)
+                channels.pop(delivery.channel)
+                failed += 1
+                logger.error(
+                    "Not sent on %s, to be tried again: %s: %s", delivery.channel, message.line, error
+                )
+            else:
+                sending.error = None
+                sent += 1
+    return sent, failed
+
+
+def tell_kept(settings: Settings, kept: "list[KeptAlert]") -> None:
+    """Tell of alerts that wait in the lake on every channel that has not taken them yet; raises StorageError."""
+    from creditrisk.alert_store import STARTED, Alert
+    from creditrisk.kept_alerts import mark_told
+    from creditrisk.storage import Storage
+    from monitoring.alert_message import message_of
+
+    lake = Storage(settings.lake_root)
+    for each in kept:
+        new = each.alert
+        alert = Alert(
+            0, new.rule, new.subject, new.severity, each.started_at, None,
+            new.words, new.since, new.serving, new.advice, new.link,
+        )  # fmt: skip
+        message = message_of(alert, STARTED, market=settings.market, page=page_url())
+        for name, channel in channels_of(settings).items():
+            if name not in each.told and _took(channel, settings, message, name):
+                mark_told(lake, each, name)
+
+
+def _took(channel: Channel, settings: Settings, message: "AlertMessage", name: str) -> bool:
+    try:
+        channel(settings, message)
+    except NotTaken as error:
+        logger.error("Not sent on %s, to be tried again: %s: %s", name, message.line, error)
+        return False
+    return True
+
+
+def _base_url() -> str:
+    from airflow.configuration import conf
+
+    return str(conf.get("api", "base_url", fallback="http://localhost:8080")).rstrip("/")

@@ -1,0 +1,84 @@
+"""What the task of ``watch`` does, and what failed tasks and releases tell it: one call each."""
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from creditrisk.settings import Settings, load_settings
+from plugins.alerts import send_due, tell_kept, watch_of
+from plugins.failures import told_plainly
+
+logger = logging.getLogger(__name__)
+
+
+def look_and_send() -> dict[str, int]:
+    """Look once, then send what is due; how many alerts started, go on and ended, and how many messages got out.
+
+    Where Postgres is away that is told without it, once on each channel, and the task ends well: it has done its work.
+
+    Raises:
+        AirflowFailException: a setting is missing, or the store refuses.
+    """
+    from creditrisk.errors import StoreUnavailable
+
+    settings = load_settings()
+    with told_plainly():
+        watch = watch_of(settings)
+        try:
+            found = watch.look()
+            sent, unsent = send_due(settings)
+        except StoreUnavailable as error:
+            tell_kept(settings, watch.keep_outage(str(error)))
+            logger.error("Postgres is away; what is to be told waits in the lake: %s", error)
+            return {}
+    for broken in found.started:
+        logger.info("Started: %s: %s", broken.rule.title, broken.words)
+    for alert, _ in found.going_on:
+        logger.info("Goes on since %s: %s %s: %s", alert.since, alert.rule, alert.subject, alert.words)
+    for alert in found.ended:
+        logger.info("Ended: %s %s", alert.rule, alert.subject)
+    logger.info("%d messages sent, %d to be tried again.", sent, unsent)
+    return {
+        "started": len(found.started),
+        "going_on": len(found.going_on),
+        "ended": len(found.ended),
+        "sent": sent,
+        "unsent": unsent,
+    }
+
+
+def tell_of_releases(settings: Settings) -> None:
+    """Tell at once what the newest release record says. Where that fails the watch tells it, minutes later."""
+    with _quietly():
+        watch_of(settings).tell_releases()
+        send_due(settings)
+
+
+def note_failure(context: Any) -> None:
+    """A task has failed for good: its callback."""
+    from monitoring.alert_rules import TASK_FAILED
+
+    with _quietly():
+        task, error = context["ti"], context.get("exception")
+        subject = f"{task.dag_id}.{task.task_id}"
+        words = f"{subject} of the run {task.run_id} failed{f': {error}' if error and str(error) else '.'}"
+        watch_of(load_settings()).report(TASK_FAILED, subject, words)
+
+
+def note_success(context: Any) -> None:
+    """A task has gone well, so that an earlier failure of it is over: its callback."""
+    from monitoring.alert_rules import TASK_FAILED
+
+    with _quietly():
+        task = context["ti"]
+        watch_of(load_settings()).report_over(TASK_FAILED, f"{task.dag_id}.{task.task_id}")
+
+
+@contextmanager
+def _quietly() -> Iterator[None]:
+    """Log what goes wrong inside, and go on: no task fails for what is told of it."""
+    try:
+        yield
+    except Exception as error:  # noqa: BLE001  whatever it is, the task's own end is more important
+        logger.error("The watch was not told: %s: %s", type(error).__name__, error)
