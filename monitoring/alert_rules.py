@@ -26,6 +26,22 @@ WARN = frozenset({Verdict.WARN})
 RETRIED = timedelta(minutes=9)
 """Two looks, five minutes apart, which what passes by itself does not last."""
 
+_DRIFT = (
+    "population_stability_index",
+    "drift_test",
+    "missing_share",
+    "out_of_bounds_share",
+    "unseen_customers_share",
+    "score_population_stability_index",
+    "approval_rate",
+)
+
+
+def _drifted(*metrics: str) -> tuple[Days, ...]:
+    """Days that drift, or weeks: a single noisy day is in the weeks of seven days, which must alert nobody either."""
+    return Days(metrics, BAD, bad=3, of=5, parts="day/*"), Days(metrics, BAD, bad=8, of=9, parts="week/*")
+
+
 TASK_FAILED = Rule(
     "task_failed",
     "A task has failed",
@@ -61,21 +77,21 @@ RULES = (
         "nightly_failed",
         "The nightly run has failed",
         Severity.CRITICAL,
-        Days((NIGHT_OUTCOME,)),
+        (Days((NIGHT_OUTCOME,)),),
         "Mend what the words name, then clear the failed task: what is served stays meanwhile.",
     ),
     Rule(
         "quality_gate_failed",
         "The quality gate stopped a snapshot",
         Severity.CRITICAL,
-        Days((NIGHT_VERDICT,)),
+        (Days((NIGHT_VERDICT,)),),
         "Read the failed checks; mend the input, or change the limit, then clear quality_gate.",
     ),
     Rule(
         "quality_gate_warned",
         "The quality gate keeps warning",
         Severity.WARNING,
-        Days((NIGHT_VERDICT,), BAD, bad=2, of=3),
+        (Days((NIGHT_VERDICT,), BAD, bad=2, of=3),),
         "Read the checks that warn, before one of them stops a night.",
     ),
     TASK_FAILED,
@@ -97,54 +113,49 @@ RULES = (
         "drift",
         "Decisions have drifted",
         Severity.WARNING,
-        Days(
-            (
-                "population_stability_index",
-                "missing_share",
-                "out_of_bounds_share",
-                "unseen_customers_share",
-                "score_population_stability_index",
-                "approval_rate",
-            ),
-            BAD,
-            bad=3,
-            of=5,
-        ),
+        _drifted(*_DRIFT),
         "Find out whether the applicants or the data have changed; train on the new ones, or mend the feed.",
     ),
     Rule(
         "incoming_drift",
         "Incoming loans have drifted",
         Severity.WARNING,
-        Days(("incoming_population_stability_index",), BAD, bad=3, of=5),
+        _drifted("incoming_population_stability_index"),
         "Ask whoever sends the files whether something changed, before the model is trained on it.",
     ),
     Rule(
         "skew",
         "Decisions were made on other features",
         Severity.CRITICAL,
-        Days(("skew_rows",)),
+        (Days(("skew_rows",)),),
         "Look at the rows in the measure's detail: the service and the feature job disagree.",
     ),
     Rule(
         "realised_quality",
-        "The model is below the gate's floor",
+        "The model no longer meets its gate",
         Severity.CRITICAL,
-        Days(("realised_roc_auc", "realised_brier"), bad=2, of=3),
+        (Days(("realised_roc_auc", "realised_calibration_error"), bad=2, of=3),),
         "Train on newer loans and release that; roll back if the version before was better.",
+    ),
+    Rule(
+        "labels_overdue",
+        "Outcomes are overdue",
+        Severity.WARNING,
+        (Days(("labelled_share",), BAD, bad=2, of=3),),
+        "Ask whoever sends raw/labels for the missing files: until then nobody knows how the model does.",
     ),
     Rule(
         "data_old",
         "The data or the model is old",
         Severity.WARNING,
-        Days(("snapshot_age_days", "model_age_days"), BAD, bad=2, of=2),
+        (Days(("snapshot_age_days", "model_age_days"), BAD, bad=2, of=2),),
         "See why nothing newer was published, or train_model and release_model.",
     ),
     Rule(
         "volume",
         "Requests are far from the usual",
         Severity.WARNING,
-        Days(("volume_ratio",), BAD, bad=2, of=3),
+        (Days(("volume_ratio",), BAD, bad=2, of=3),),
         "Ask the clients: too few may be refused or lost on the way, too many may be a loop.",
     ),
     Rule(

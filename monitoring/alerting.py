@@ -7,7 +7,7 @@ alert nor end one.
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta, tzinfo
+from datetime import date, datetime, tzinfo
 from fnmatch import fnmatchcase
 from typing import NamedTuple
 
@@ -30,6 +30,22 @@ class Broken(NamedTuple):
     """What of it, where a rule can be broken by several at once."""
     words: str
     since: date
+
+
+class _Bad(NamedTuple):
+    """A measure that is bad on enough days."""
+
+    last: Measured
+    since: date
+
+
+class _OverDays(NamedTuple):
+    """How a rule of days stands."""
+
+    bad: list[_Bad]
+    is_held: bool
+    """Enough days are bad, and maybe not the newest: nothing starts, and nothing ends for one good day."""
+    is_judged: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,40 +109,49 @@ def changes(
 def _state(rule: Rule, seen: Seen, now: datetime, zone: tzinfo) -> list[Broken] | None:
     """How a rule is broken: not at all where the list is empty; None where nobody knows."""
     match rule.broken_when:
-        case Days() as days:
-            return _over_days(rule, days, seen.measures)
+        case tuple() as alternatives:
+            return _any_of(rule, [_over_days(days, seen.measures) for days in alternatives])
         case Lasting() as lasting:
             return _lasting(rule, lasting, {probe.name: probe for probe in seen.probes}, now, zone)
         case Happening() | Reported():
             return []
 
 
-def _over_days(rule: Rule, days: Days, measures: Iterable[Measured]) -> list[Broken] | None:
-    """Each measure's own days are counted; one alert names all measures that broke the rule."""
+def _any_of(rule: Rule, found: Sequence[_OverDays]) -> list[Broken] | None:
+    """One alert names all measures that broke the rule, each once."""
+    bad = [one for each in found for one in each.bad]
+    if bad:
+        return [Broken(rule, "", _listed(one.last for one in bad), min(one.since for one in bad))]
+    if any(each.is_held for each in found) or not any(each.is_judged for each in found):
+        return None
+    return []
+
+
+def _over_days(days: Days, measures: Iterable[Measured]) -> _OverDays:
+    """The measures that are bad on enough days, each counted by itself."""
     series: dict[tuple[str, str], dict[date, Measured]] = defaultdict(dict)
     for each in measures:
         metric, part = each.measure.metric, each.measure.part
         if metric in days.metrics and fnmatchcase(part, days.parts):
             series[metric, part][each.day] = each
-    if not series:
-        return None
     # A part that is no longer measured, such as a challenger's, is over; hence the newest day of all.
-    newest = max(day for by_day in series.values() for day in by_day)
-    first = newest - timedelta(days=days.of - 1)
-    judged, broken = False, list[tuple[date, Measured]]()
+    newest = max((day for by_day in series.values() for day in by_day), default=date.min)
+    bad, is_held, is_judged = list[_Bad](), False, False
     for by_day in series.values():
         last = by_day.get(newest)
         if last is None or last.measure.verdict is Verdict.NOT_JUDGED:
             continue
-        judged = True
-        bad = [day for day, each in by_day.items() if day >= first and each.measure.verdict in days.verdicts]
-        if last.measure.verdict in days.verdicts and len(bad) >= days.bad:
-            broken.append((min(bad), last))
-    if not judged:
-        return None
-    if not broken:
-        return []
-    return [Broken(rule, "", _listed(last for _, last in broken), min(since for since, _ in broken))]
+        is_judged = True
+        on = [
+            day
+            for day, each in by_day.items()
+            if (newest - day).days < days.of and each.measure.verdict in days.verdicts
+        ]
+        if len(on) >= days.bad:
+            is_held = True
+            if newest in on:
+                bad.append(_Bad(last, min(on)))
+    return _OverDays(bad, is_held, is_judged)
 
 
 def _lasting(
@@ -159,6 +184,10 @@ def _happened(
 
 def _listed(measured: Iterable[Measured]) -> str:
     worst = sorted(measured, key=lambda each: (each.measure.verdict is not Verdict.FAIL, each.measure.metric))
-    words = " ".join(each.measure.words for each in worst[:_MOST_WORDS])
+    words = " ".join(_sentence(each.measure.words) for each in worst[:_MOST_WORDS])
     left = len(worst) - _MOST_WORDS
     return f"{words} And {left} more." if left > 0 else words
+
+
+def _sentence(words: str) -> str:
+    return words if words.endswith((".", "!", "?")) else f"{words}."

@@ -65,7 +65,8 @@ class Rule:
     title: str
     """The heading of its section in the runbook."""
     severity: Severity
-    broken_when: Days | Lasting | Happening | Reported
+    broken_when: tuple[Days, ...] | Lasting | Happening | Reported
+    """Of several ``Days`` one is enough."""
     advice: str
     """What to do first, in a sentence or two."""
 

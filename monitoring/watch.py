@@ -20,10 +20,10 @@ from monitoring.alert_rules import RULES, STORE_AWAY
 from monitoring.alerting import Broken, Changes, Seen, changes
 from monitoring.nightly_probe import NightlyPlan, measured_nights, nightly_looks
 from monitoring.probes import POSTGRES, look_at_parts, monitoring_look
-from monitoring.rule_kinds import Days, Rule
+from monitoring.rule_kinds import Rule
 from monitoring.watch_reads import WatchReads, serving_words
 
-_DAYS = max(rule.broken_when.of for rule in RULES if isinstance(rule.broken_when, Days))
+_DAYS = max(days.of for rule in RULES if isinstance(rule.broken_when, tuple) for days in rule.broken_when)
 
 
 @dataclass(frozen=True, slots=True)
