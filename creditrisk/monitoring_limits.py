@@ -26,9 +26,9 @@ class MonitoringLimits(BaseModel):
 
     population_stability_index_warn: float = Field(0.10, ge=0.0)
     population_stability_index_fail: float = Field(0.25, ge=0.0)
-    effect_size_warn: Share = 0.15
+    effect_size_warn: Share = 0.10
     """Of the Kolmogorov-Smirnov statistic, or of Cramér's V for a flag."""
-    effect_size_fail: Share = 0.30
+    effect_size_fail: Share = 0.25
     missing_share_change_warn: Share = 0.05
     missing_share_change_fail: Share = 0.20
     out_of_bounds_share_warn: Share = 0.0

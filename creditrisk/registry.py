@@ -37,6 +37,12 @@ MODEL_FILE = "model.joblib"
 REFERENCE_FILE = "reference.npz"
 """Arrays ``rows`` (n, 5), NaN where a value is missing, and ``probabilities`` (n,) that the model gave them."""
 
+TRAINING_SET_FILE = "training_set.parquet"
+"""A version's own copy of the loans that it was made from, each with its ``side``."""
+
+JUDGED_SIDE = "test"
+"""The side of the newest days' loans, of customers whom the version has not learnt from: it was judged on them."""
+
 PICKLE_LIBRARIES = ("scikit-learn", "numpy", "joblib")
 """What unpickles a model must be, to the release, what pickled it."""
 

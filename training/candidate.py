@@ -24,7 +24,6 @@ from creditrisk.storage import Storage
 CANDIDATE_FILE = "candidate.json"
 GATE_FILE = "gate.json"
 EVALUATION_FILE = "evaluation.json"
-TRAINING_SET_FILE = "training_set.parquet"
 MODEL_CARD_FILE = "model_card.md"
 
 LIBRARIES = ("scikit-learn", "numpy", "joblib", "scipy", "threadpoolctl", "pyarrow", "matplotlib")

@@ -10,10 +10,10 @@ import numpy as np
 
 from creditrisk.errors import RegistryError
 from creditrisk.provenance import container_image
-from creditrisk.registry import MODEL_FILE, REFERENCE_FILE, ModelRegistry, SplitRecord
+from creditrisk.registry import MODEL_FILE, REFERENCE_FILE, TRAINING_SET_FILE, ModelRegistry, SplitRecord
 from creditrisk.scoring import flatten, verify
 from creditrisk.storage import Storage
-from training.candidate import EVALUATION_FILE, TRAINING_SET_FILE, Candidate, TrainingPlan, sha256
+from training.candidate import EVALUATION_FILE, Candidate, TrainingPlan, sha256
 from training.dataset import FloatArray, Loans, encode_training_set
 from training.evaluation import Rival, evaluate, permutation_importance, prediction_hash
 from training.fitting import DecidingModel, fit_baseline, fit_deciding_model, late_probabilities

@@ -11,10 +11,9 @@ from dataclasses import dataclass
 
 from creditrisk.errors import CreditRiskError
 from creditrisk.provenance import code_version, library_versions
-from creditrisk.registry import ModelRegistry, require_same_libraries
+from creditrisk.registry import TRAINING_SET_FILE, ModelRegistry, require_same_libraries
 from creditrisk.settings import Settings, load_settings
 from creditrisk.storage import Storage
-from training.candidate import TRAINING_SET_FILE
 from training.dataset import decode_training_set
 from training.evaluation import prediction_hash
 from training.fitting import fit_deciding_model

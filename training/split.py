@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from creditrisk.errors import RowsInsufficient
-from creditrisk.registry import SideCounts, SplitRecord
+from creditrisk.registry import JUDGED_SIDE, SideCounts, SplitRecord
 from training.dataset import Loans
 
 
@@ -24,7 +24,7 @@ class Side(StrEnum):
     TRAIN = "train"
     CALIBRATE = "calibrate"
     VALIDATE = "validate"
-    TEST = "test"
+    TEST = JUDGED_SIDE
 
 
 SALT = "creditrisk customer side"

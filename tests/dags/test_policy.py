@@ -20,6 +20,7 @@ DAG_IDS = (
     "remove_expired",
     "release_model",
     "watch",
+    "monitor_model",
 )
 HEAVY = (
     "pandas",
