@@ -21,7 +21,7 @@ from monitoring.alerting import Broken, Changes, Seen, changes
 from monitoring.nightly_probe import NightlyPlan, measured_nights, nightly_looks
 from monitoring.probes import POSTGRES, look_at_parts, monitoring_look
 from monitoring.rule_kinds import Rule
-from monitoring.watch_reads import WatchReads, serving_words
+from monitoring.watch_reads import StoreState, WatchReads, serving_words
 
 _DAYS = max(days.of for rule in RULES if isinstance(rule.broken_when, tuple) for days in rule.broken_when)
 
@@ -53,13 +53,13 @@ class Watch:
         releases = reads.releases()
         with changing_alerts(self.settings, reads.now) as writer:
             taken_over = self._take_over(writer)
-            nights = reads.nights()
-            measures = [*reads.measures(_DAYS), *measured_nights(nights)]
-            looks += self._looks_at_work(reads, nights)
+            nights, store = reads.nights(), reads.store()
+            measures = [*reads.measures(store.newest_measured, _DAYS), *measured_nights(nights)]
+            looks += self._looks_at_work(reads, nights, store)
             probes = keep_looks(writer.cursor, writer.schema, looks, reads.now)
             seen = Seen(measures, probes, [each for each in releases if reads.is_news(each)])
             found = changes(RULES, seen, writer.open_alerts(), now=reads.now, zone=self.settings.zone)
-            self._write(writer, found, reads.serving(releases[-1] if releases else None))
+            self._write(writer, found, serving_words(releases, store.snapshot, reads.today))
         for kept in taken_over:
             drop_kept(Storage(self.settings.lake_root), kept)
         return found
@@ -71,9 +71,8 @@ class Watch:
         seen = Seen(releases=[each for each in releases if reads.is_news(each)])
         with changing_alerts(self.settings, reads.now) as writer:
             happened = changes(RULES, seen, [], now=reads.now, zone=self.settings.zone).happened
-            self._write(
-                writer, Changes((), (), (), happened), reads.serving(releases[-1] if releases else None)
-            )
+            serving = serving_words(releases, reads.store().snapshot, reads.today)
+            self._write(writer, Changes((), (), (), happened), serving)
 
     def report(self, rule: Rule, subject: str, words: str) -> None:
         """Start an alert of a rule that others see broken; nothing where it is open.
@@ -86,13 +85,14 @@ class Watch:
             StorageError: the lake is away too.
         """
         reads = WatchReads(self.settings, datetime.now(UTC))
-        release = next(reversed(reads.releases()), None)
+        releases = reads.releases()
         broken = Broken(rule, subject, words, reads.today)
         try:
             with changing_alerts(self.settings, reads.now) as writer:
-                writer.start(self._new(broken, reads.serving(release)), self.channels)
+                serving = serving_words(releases, reads.store().snapshot, reads.today)
+                writer.start(self._new(broken, serving), self.channels)
         except StoreUnavailable:
-            serving = serving_words(release, None, reads.today)
+            serving = serving_words(releases, None, reads.today)
             keep_alert(Storage(self.settings.lake_root), self._new(broken, serving), reads.now)
 
     def report_over(self, rule: Rule, subject: str) -> None:
@@ -101,7 +101,7 @@ class Watch:
         with changing_alerts(self.settings, reads.now) as writer:
             for alert in writer.open_alerts():
                 if (alert.rule, alert.subject) == (rule.name, subject):
-                    serving = reads.serving(next(reversed(reads.releases()), None))
+                    serving = serving_words(reads.releases(), reads.store().snapshot, reads.today)
                     writer.end(alert, serving, self.channels)
 
     def keep_outage(self, problem: str) -> list[KeptAlert]:
@@ -114,7 +114,7 @@ class Watch:
             StorageError: the lake is away too.
         """
         reads = WatchReads(self.settings, datetime.now(UTC))
-        serving = serving_words(next(reversed(reads.releases()), None), None, reads.today)
+        serving = serving_words(reads.releases(), None, reads.today)
         lake = Storage(self.settings.lake_root)
         keep_alert(lake, self._new(Broken(STORE_AWAY, "", problem, reads.today), serving), reads.now)
         return kept_alerts(lake)
@@ -128,7 +128,7 @@ class Watch:
                 mark_sent(writer.cursor, writer.schema, number, kept.told, writer.now)
         return taken
 
-    def _looks_at_work(self, reads: WatchReads, nights: Sequence[Night]) -> list[Look]:
+    def _looks_at_work(self, reads: WatchReads, nights: Sequence[Night], store: StoreState) -> list[Look]:
         """Looks at what Postgres itself knows."""
         alerts = self.settings.alerts
         late_after = timedelta(minutes=alerts.nightly_late_minutes)
@@ -136,8 +136,8 @@ class Watch:
         yesterday = reads.today - timedelta(days=1)
         return [
             Look(POSTGRES, Verdict.PASS, f"It answers: schema {self.settings.database_schema}."),
-            *nightly_looks(plan, reads.published(), nights, reads.now),
-            monitoring_look(reads.newest_measured_day(), yesterday, alerts.monitoring_late_days),
+            *nightly_looks(plan, store.published, nights, reads.now),
+            monitoring_look(store.newest_measured, yesterday, alerts.monitoring_late_days),
         ]
 
     def _write(self, writer: AlertWriter, found: Changes, serving: str) -> None:

@@ -1,6 +1,7 @@
 """What the watch reads to hold its rules against, as it was at a moment."""
 
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
@@ -14,11 +15,24 @@ from creditrisk.release_ledger import ReleaseLedger
 from creditrisk.settings import Settings
 from creditrisk.storage import Storage
 from creditrisk.store_reader import StoreReader
+from creditrisk.store_schema import StoreSchema
 from monitoring.nightly_probe import Published
 
 logger = logging.getLogger(__name__)
 
 _NIGHTS = 60
+
+
+@dataclass(frozen=True, slots=True)
+class StoreState:
+    """What Postgres says at a glance."""
+
+    published: Published | None
+    """None before the first publication."""
+    newest_measured: date | None
+    """The newest day before today that was measured."""
+    snapshot: str | None
+    """That is being served."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,61 +69,43 @@ class WatchReads:
 
     def nights(self) -> list[Night]:
         """The runs that had begun by then, as they stood."""
-        reader = StoreReader.of(self.settings)
-        with reader.reading() as cursor:
-            nights = recent_nights(cursor.connection, reader.schema, _NIGHTS)
+        schema = StoreSchema.of(self.settings)
+        with schema.connected() as connection:
+            nights = recent_nights(connection, schema.schema, _NIGHTS)
         return [self._as_it_stood(night) for night in nights if night.started_at <= self.now]
 
-    def published(self) -> Published | None:
-        """What the ledger of publications says, or None before the first one."""
+    def store(self) -> StoreState:
+        """What Postgres says of publications, measured days and the snapshot being served."""
         reader = StoreReader.of(self.settings)
+        publications, metrics, pointer = (
+            reader.table(name) for name in ("publications", "metrics", "current_snapshot")
+        )
         with reader.reading() as cursor:
             cursor.execute(
                 sql.SQL(
-                    "SELECT min(published_at), max(as_of) FILTER (WHERE action = 'publish') FROM {} "
-                    "WHERE published_at <= %s"
-                ).format(reader.table("publications")),
-                (self.now,),
+                    "SELECT min(published_at), max(as_of) FILTER (WHERE action = 'publish'), "
+                    "(SELECT max(day) FROM {} WHERE day < %s), (SELECT snapshot FROM {}) "
+                    "FROM {} WHERE published_at <= %s"
+                ).format(metrics, pointer, publications),
+                (self.today, self.now),
             )
-            ((first_at, newest),) = cursor.fetchall()
-        return Published(first_at, newest) if first_at and newest else None
+            ((first_at, newest, measured, snapshot),) = cursor.fetchall()
+        published = Published(first_at, newest) if first_at and newest else None
+        return StoreState(published, measured, snapshot)
 
-    def newest_measured_day(self) -> date | None:
-        """The newest day before today that was measured, or None."""
-        reader = StoreReader.of(self.settings)
-        with reader.reading() as cursor:
-            cursor.execute(
-                sql.SQL("SELECT max(day) FROM {} WHERE day < %s").format(reader.table("metrics")),
-                (self.today,),
-            )
-            ((newest,),) = cursor.fetchall()
-        return newest if isinstance(newest, date) else None
-
-    def measures(self, days: int) -> list[Measured]:
+    def measures(self, newest: date | None, days: int) -> list[Measured]:
         """Those of the newest day that was measured, whenever that was, and of the days before it.
 
         A trouble does not end by not being measured any more.
 
         Args:
+            newest: that day; None where there is none.
             days: how many.
         """
-        newest = self.newest_measured_day()
         if newest is None:
             return []
         first = newest - timedelta(days=days - 1)
         return MetricStore(self.settings).between(first, newest, with_detail=False)
-
-    def serving(self, release: ReleaseRecord | None) -> str:
-        """What is being served, in words: the champion, the snapshot, and how old that is.
-
-        Args:
-            release: in force, as far as that is known.
-        """
-        reader = StoreReader.of(self.settings)
-        with reader.reading() as cursor:
-            cursor.execute(sql.SQL("SELECT snapshot FROM {}").format(reader.table("current_snapshot")))
-            found = cursor.fetchone()
-        return serving_words(release, str(found[0]) if found else None, self.today)
 
     def _as_it_stood(self, night: Night) -> Night:
         if night.ended_at is None or night.ended_at <= self.now:
@@ -117,14 +113,21 @@ class WatchReads:
         return night._replace(ended_at=None, verdict=None, outcome=Outcome.RUNNING, why=None)
 
 
-def serving_words(release: ReleaseRecord | None, snapshot: str | None, today: date) -> str:
-    """The champion, its challenger, the snapshot and its age, as far as they are known."""
-    if release is None:
+def serving_words(releases: Sequence[ReleaseRecord], snapshot: str | None, today: date) -> str:
+    """The champion, its challenger, the snapshot and its age, as far as they are known.
+
+    Args:
+        releases: the one in force last.
+        snapshot: that is being served.
+        today: in the market.
+    """
+    if not releases:
         model = "no model that is known of"
-    elif release.challenger:
+    elif releases[-1].challenger:
+        release = releases[-1]
         model = f"model {release.champion}, with {release.challenger} deciding on {release.share:.0%}"
     else:
-        model = f"model {release.champion}"
+        model = f"model {releases[-1].champion}"
     if snapshot is None:
         return f"{model}, no snapshot that is known of"
     days = (today - date.fromisoformat(snapshot[:10])).days

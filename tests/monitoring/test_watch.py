@@ -1,0 +1,299 @@
+"""The watch on a real Postgres: a healthy month is silent, each planted fault gives its alert and no other."""
+
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, date, datetime, timedelta
+
+import pytest
+from pydantic import SecretStr
+
+from creditrisk import release_ledger
+from creditrisk.alert_store import open_alerts, recent_alerts
+from creditrisk.delivery_store import unsent_deliveries
+from creditrisk.errors import StoreUnavailable
+from creditrisk.kept_alerts import kept_alerts, mark_told
+from creditrisk.probe_store import Look, probes
+from creditrisk.settings import Settings
+from creditrisk.snapshots import Verdict
+from creditrisk.storage import Storage
+from monitoring.alert_rules import TASK_FAILED
+from monitoring.probes import LAKE, SERVICE, SERVICE_MODEL, SPOOL
+from monitoring.watch import Watch
+from tests.conftest import free_port
+from tests.creditrisk.published_market import ask
+from tests.monitoring.watched_month import FIRST, WELL, WatchedMonth
+from tests.planted_versions import plant
+
+DAY = FIRST + timedelta(days=12)
+CHAMPION, CHALLENGER = "2020-12-30-aaaaaaaaaa", "2020-12-31-bbbbbbbbbb"
+FAIL, WARN = Verdict.FAIL, Verdict.WARN
+
+
+@pytest.fixture
+def month(market_settings: Settings) -> WatchedMonth:
+    return WatchedMonth(market_settings)
+
+
+@pytest.fixture
+def before(month: WatchedMonth) -> WatchedMonth:
+    """The days up to the one on which something goes wrong, without a look."""
+    month.noise = 0
+    month.night(FIRST - timedelta(days=2))
+    for number in range(3, 0, -1):
+        month.measures(DAY - timedelta(days=number + 1))
+        month.night(DAY - timedelta(days=number + 1))
+    return month
+
+
+def with_part(name: str, verdict: Verdict) -> tuple[Look, ...]:
+    return (*(look for look in WELL if look.name != name), Look(name, verdict, "it is bad"))
+
+
+class TestHealthyMonth:
+    def test_is_silent(self, month: WatchedMonth) -> None:
+        told = Counter[str]()
+        for day in month.mornings():
+            told.update(month.look(day) + month.look(day, hour=20))
+        assert told == {}
+        bad = ask(month.settings, "SELECT day, metric FROM {schema}.metrics WHERE verdict = 'warn'", "reader")
+        assert len({day for day, _ in bad}) > 7  # it was not silent for want of noise
+        assert recent_alerts(month.settings, 36500) == []
+        assert unsent_deliveries(month.settings) == []
+
+
+class TestPlantedMeasures:
+    @pytest.mark.parametrize(
+        ("bad", "rule", "on_day"),
+        [
+            ({"population_stability_index": WARN, "score_population_stability_index": FAIL}, "drift", 3),
+            ({"approval_rate": WARN}, "drift", 3),
+            ({"incoming_population_stability_index": WARN}, "incoming_drift", 3),
+            ({"skew_rows": FAIL}, "skew", 1),
+            ({"realised_roc_auc": FAIL}, "realised_quality", 2),
+            ({"labelled_share": WARN}, "labels_overdue", 2),
+            ({"snapshot_age_days": WARN}, "data_old", 2),
+            ({"volume_ratio": FAIL}, "volume", 2),
+        ],
+    )
+    def test_a_fault_gives_its_alert_once_and_no_other(
+        self, before: WatchedMonth, bad: dict[str, Verdict], rule: str, on_day: int
+    ) -> None:
+        told = []
+        for number in range(4):
+            day = DAY + timedelta(days=number)
+            before.night(day - timedelta(days=1))
+            before.measures(day - timedelta(days=1), bad)
+            told.append(before.look(day) + before.look(day, minute=5))
+        assert told == [[f"+{rule}"] if number + 1 == on_day else [] for number in range(4)]
+        (alert,) = open_alerts(before.settings)
+        assert alert.rule == rule
+        assert alert.since == DAY - timedelta(days=1)
+        assert f"{min(bad)} of " in alert.words
+        mended: list[str] = []
+        while not mended:
+            day += timedelta(days=1)
+            before.night(day - timedelta(days=1))
+            before.measures(day - timedelta(days=1))
+            mended = before.look(day)
+        assert mended == [f"-{rule}"]
+        assert (day - DAY).days <= 6
+
+    def test_one_noisy_day_alerts_nobody(self, before: WatchedMonth) -> None:
+        everything_noisy = dict.fromkeys(
+            ("population_stability_index", "drift_test", "approval_rate", "volume_ratio"), FAIL
+        )
+        told = []
+        for number in range(4):
+            day = DAY + timedelta(days=number)
+            before.night(day - timedelta(days=1))
+            before.measures(day - timedelta(days=1), everything_noisy if number == 0 else None)
+            told += before.look(day)
+        assert told == []
+
+    def test_nobody_measures(self, before: WatchedMonth) -> None:
+        told = []
+        for number in range(3):
+            day = DAY + timedelta(days=number)
+            before.night(day - timedelta(days=1))
+            told.append(before.look(day))
+        assert told == [[], ["+monitoring_late"], []]
+        before.measures(DAY + timedelta(days=1))
+        assert before.look(DAY + timedelta(days=2), minute=5) == ["-monitoring_late"]
+
+
+class TestPlantedNights:
+    def morning(self, month: WatchedMonth) -> date:
+        """Everything is there but the night, whose date it gives."""
+        month.measures(DAY - timedelta(days=1))
+        return DAY - timedelta(days=1)
+
+    def test_a_night_that_never_started(self, before: WatchedMonth) -> None:
+        as_of = self.morning(before)
+        assert before.look(DAY, hour=4, minute=55) == []
+        assert before.look(DAY, hour=5) == ["+nightly_never_started"]
+        assert before.look(DAY, hour=5, minute=5) == []
+        (alert,) = open_alerts(before.settings)
+        assert (
+            alert.serving
+            == f"no model that is known of, snapshot {as_of - timedelta(days=1)}-0123456789ab (2 days old)"
+        )
+        assert alert.link == "docs/runbook.md#the-nightly-run-never-started"
+        before.night(as_of)
+        assert before.look(DAY, hour=9) == ["-nightly_never_started"]
+
+    def test_a_late_night(self, before: WatchedMonth) -> None:
+        as_of = self.morning(before)
+        before.night(as_of, "running", None)
+        assert before.look(DAY, hour=4) == []
+        assert before.look(DAY, hour=5) == ["+nightly_late"]
+        before.night(as_of)
+        assert before.look(DAY, hour=6) == ["-nightly_late"]
+
+    def test_a_night_that_failed_is_told_at_once_and_not_as_late_too(self, before: WatchedMonth) -> None:
+        as_of = self.morning(before)
+        before.night(as_of, "failed", None)
+        assert before.look(DAY, hour=3) == ["+nightly_failed"]
+        assert before.look(DAY, hour=8) == []
+        before.night(as_of, "running", None)
+        assert before.look(DAY, hour=9) == ["+nightly_late"]  # it is tried again, and still not there
+        before.night(as_of)
+        assert sorted(before.look(DAY, hour=10)) == ["-nightly_failed", "-nightly_late"]
+
+    def test_a_snapshot_that_the_gate_stopped_is_told_as_that(self, before: WatchedMonth) -> None:
+        as_of = self.morning(before)
+        before.night(as_of, "failed", "fail")
+        assert before.look(DAY, hour=3) == ["+quality_gate_failed"]
+        assert before.look(DAY, hour=8) == []
+        before.night(as_of)
+        assert before.look(DAY, hour=9) == ["-quality_gate_failed"]
+
+    def test_a_gate_that_warns_once_alerts_nobody_and_twice_it_does(self, before: WatchedMonth) -> None:
+        told = []
+        for number, verdict in enumerate(["warn", "pass", "pass", "warn", "warn", "pass", "pass"]):
+            day = DAY + timedelta(days=number)
+            before.night(day - timedelta(days=1), verdict=verdict)
+            before.measures(day - timedelta(days=1))
+            told.append(before.look(day))
+        assert told == [[], [], [], [], ["+quality_gate_warned"], [], ["-quality_gate_warned"]]
+
+
+class TestPlantedParts:
+    @pytest.mark.parametrize(
+        ("part", "verdict", "rule"),
+        [
+            (SPOOL, FAIL, "decision_log_stuck"),
+            (SERVICE, FAIL, "service_not_ready"),
+            (SERVICE_MODEL, WARN, "model_not_taken_up"),
+            (LAKE, FAIL, "lake_away"),
+            ("airflow scheduler", FAIL, "airflow_scheduler"),
+        ],
+    )
+    def test_a_part_that_stays_bad_gives_its_alert_and_no_other(
+        self, before: WatchedMonth, part: str, verdict: Verdict, rule: str
+    ) -> None:
+        before.night(DAY - timedelta(days=1))
+        before.measures(DAY - timedelta(days=1))
+        bad = with_part(part, verdict)
+        told = [before.look(DAY, minute=minute, parts=bad) for minute in (0, 5, 10, 15)]
+        assert told == [[], [], [f"+{rule}"], []]
+        told = [before.look(DAY, minute=minute) for minute in (20, 25, 30)]
+        assert told == [[], [], [f"-{rule}"]]
+
+    def test_one_bad_look_alerts_nobody(self, before: WatchedMonth) -> None:
+        before.night(DAY - timedelta(days=1))
+        before.measures(DAY - timedelta(days=1))
+        told = [
+            before.look(DAY, minute=minute, parts=with_part(SPOOL, FAIL) if minute % 10 else WELL)
+            for minute in range(0, 60, 5)
+        ]
+        assert told == [[]] * 12
+
+    def test_every_part_is_shown_as_it_was_seen(self, before: WatchedMonth) -> None:
+        before.look(DAY, parts=with_part(SPOOL, FAIL))
+        seen = {probe.name: probe.verdict for probe in probes(before.settings)}
+        assert seen[SPOOL] is FAIL
+        assert seen["postgres"] is Verdict.PASS
+        assert {"nightly start", "nightly run", "monitoring", SERVICE, LAKE} <= set(seen)
+
+
+class TestReleases:
+    @pytest.fixture
+    def releases(self, month: WatchedMonth) -> Settings:
+        settings = month.settings
+        for version in (CHAMPION, CHALLENGER):
+            plant(Storage(settings.registry_root), version)
+        release_ledger.promote(settings, CHAMPION, by="ana", reason="the first one")
+        release_ledger.challenge(settings, CHALLENGER, 0.0, by="ana", reason="looks better")
+        release_ledger.abort(settings, CHALLENGER, by="ana", reason="it declines everybody")
+        return settings
+
+    def test_each_is_told_once_whoever_tells_it(self, releases: Settings) -> None:
+        watch = Watch(releases, ("log", "webhook"))
+        watch.tell_releases()
+        watch.look(parts=WELL)
+        watch.look(parts=WELL)
+        told = {alert.rule: alert for alert in recent_alerts(releases, 1)}
+        assert set(told) == {"model_released", "release_aborted"}
+        aborted = told["release_aborted"]
+        assert aborted.subject == "release 3"
+        assert "it declines everybody" in aborted.words
+        assert aborted.serving == f"model {CHAMPION}, no snapshot that is known of"
+        assert open_alerts(releases) == []
+        assert len(unsent_deliveries(releases)) == 4
+
+    def test_what_happened_long_ago_is_no_news(self, releases: Settings) -> None:
+        Watch(releases).look(datetime.now(UTC) + timedelta(hours=25), WELL)
+        assert [each for each in recent_alerts(releases, 1) if each.rule != "monitoring_late"] == []
+
+
+def test_two_watchers_at_once_tell_it_once(before: WatchedMonth) -> None:
+    before.measures(DAY - timedelta(days=1))
+    with ThreadPoolExecutor(4) as racers:
+        told = list(racers.map(lambda _: before.look(DAY), range(4)))
+    assert sorted(told) == [[], [], [], ["+nightly_never_started"]]
+    assert len(unsent_deliveries(before.settings)) == 1
+
+
+class TestReported:
+    def test_a_failed_task_is_told_once_until_it_goes_well(self, month: WatchedMonth) -> None:
+        watch = Watch(month.settings)
+        for words in ("it failed", "it failed again"):
+            watch.report(TASK_FAILED, "train_model.train", words)
+        watch.report_over(TASK_FAILED, "train_model.gate")
+        watch.look(parts=WELL)
+        (alert,) = open_alerts(month.settings)
+        assert (alert.rule, alert.subject, alert.words) == ("task_failed", "train_model.train", "it failed")
+        watch.report_over(TASK_FAILED, "train_model.train")
+        assert open_alerts(month.settings) == []
+
+
+class TestPostgresAway:
+    def test_it_waits_in_the_lake_and_is_taken_over_once(self, month: WatchedMonth) -> None:
+        settings = month.settings
+        url = SecretStr(f"postgresql://creditrisk_publisher:x@127.0.0.1:{free_port()}/creditrisk")
+        away = Watch(
+            settings.model_copy(update={"publisher_database_url": url, "reader_database_url": url}),
+            ("log", "webhook"),
+        )
+        with pytest.raises(StoreUnavailable, match="Connection refused"):
+            away.look(parts=WELL)
+        for _ in range(2):
+            kept = away.keep_outage("Connection refused")
+        away.report(TASK_FAILED, "train_model.train", "it failed meanwhile")
+        lake = Storage(settings.lake_root)
+        mark_told(lake, kept[0], "log")
+        assert [each.alert.rule for each in kept_alerts(lake)] == ["store_away", "task_failed"]
+
+        found = Watch(settings, ("log", "webhook")).look(parts=WELL)
+        assert [alert.rule for alert in found.ended] == ["store_away"]
+        assert kept_alerts(lake) == []
+        assert [alert.rule for alert in open_alerts(settings)] == ["task_failed"]
+        # The log was told of its start while Postgres was away; the webhook was not.
+        unsent = [(each.alert.rule, each.event, each.channel) for each in unsent_deliveries(settings)]
+        assert unsent == [
+            ("store_away", "started", "webhook"),
+            ("store_away", "ended", "log"),
+            ("store_away", "ended", "webhook"),
+            ("task_failed", "started", "log"),
+            ("task_failed", "started", "webhook"),
+        ]
