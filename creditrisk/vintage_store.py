@@ -24,7 +24,7 @@ class Vintage:
     decisions: int
     """Questions, each counted once however often it was asked."""
     excluded: int
-    """Of them, those of which no outcome will ever count."""
+    """Of them, those of which no outcome counts: declined, without a loan so far, or used to make the version."""
     labelled: int
     """Of them, those whose outcome is known, and counts."""
     late: int
@@ -39,7 +39,7 @@ class Vintage:
 
     @property
     def labelled_share(self) -> float | None:
-        """Of the decisions that an outcome may be known of; None where there is none."""
+        """Of the decisions that are about a loan; None where there is none."""
         possible = self.decisions - self.excluded
         return self.labelled / possible if possible > 0 else None
 

@@ -8,13 +8,13 @@ from functools import cached_property
 from monitoring.outcome_reads import Counted
 from monitoring.score_histogram import BinCount, Outcomes, ScoreHistogram, all_bins
 
-NEVER_COUNT = {
+NOT_COUNTED = {
     "declined": "declined",
-    "not taken up": "not taken up",
-    "made with": "of loans that the version was made with",
-    "unlinked": "of loans that no snapshot names",
+    "no loan": "without a loan so far",
+    "made with": "about loans that the version was made with",
+    "unlinked": "about loans that no snapshot names",
 }
-"""Questions of which no outcome will ever count, with the words for them."""
+"""Questions of which no outcome counts, with the words for them."""
 
 
 @dataclass(frozen=True)
@@ -48,13 +48,13 @@ class Cohort:
 
     @cached_property
     def scores(self) -> ScoreHistogram:
-        """Of all those of which an outcome may ever count."""
+        """Of all those of which an outcome may count."""
         return self.outcomes.together().with_all_of(self._histogram("open"))
 
     @cached_property
-    def never(self) -> dict[str, int]:
-        """How many never count, by why."""
-        return {state: self._count(state) for state in NEVER_COUNT if self._count(state)}
+    def left_out(self) -> dict[str, int]:
+        """How many do not count, by why."""
+        return {state: self._count(state) for state in NOT_COUNTED if self._count(state)}
 
     @property
     def late(self) -> int:
@@ -68,7 +68,7 @@ class Cohort:
 
     @property
     def possible(self) -> int:
-        """Of how many an outcome may ever count."""
+        """Of how many an outcome may count: a loan followed, or was there."""
         return self.labelled + self._count("open")
 
     @property

@@ -79,7 +79,7 @@ _COUNTS = sql.SQL("""
             CASE
                 WHEN is_declined THEN 'declined'
                 WHEN loan_id IS NULL AND as_of IS NULL THEN 'unlinked'
-                WHEN loan_id IS NULL AND as_of + %(horizon)s < %(known_until)s THEN 'not taken up'
+                WHEN loan_id IS NULL THEN 'no loan'
                 WHEN version = ANY(%(unreadable)s) OR beside = ANY(%(unreadable)s) OR EXISTS (
                     SELECT FROM made_with AS m
                     WHERE m.loan_id = followed.loan_id AND m.version IN (followed.version, followed.beside)
@@ -115,8 +115,8 @@ class Counted:
 
     scorer: Scorer
     states: dict[str, list[BinCount]]
-    """``late``, ``in time``, ``open`` (no outcome yet), ``unlinked`` (no snapshot says which loan it was), and those
-    that never count: ``declined``, ``not taken up``, ``made with``."""
+    """``late``, ``in time`` and ``open`` (no outcome yet) are about a loan; the others do not count: ``declined``,
+    ``no loan`` (none has followed so far), ``unlinked`` (no snapshot says which loan it was), ``made with``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,14 +171,11 @@ class OutcomeReads:
         for chunk in rows:
             self._cursor.copy_expert(statement, io.BytesIO(chunk), size=1 << 20)
 
-    def counted(
-        self, horizon_days: int, known_until: date | None, unreadable: Iterable[str]
-    ) -> Iterator[Counted]:
+    def counted(self, horizon_days: int, unreadable: Iterable[str]) -> Iterator[Counted]:
         """Every scorer's questions, by month, version and arm, after all has been copied.
 
         Args:
             horizon_days: within which a loan follows an application.
-            known_until: the day up to which loans are known; None: of none.
             unreadable: versions of which nobody knows what they were made with: none of their outcomes counts.
         """
         self._cursor.execute(_KEYS)
@@ -191,7 +188,6 @@ class OutcomeReads:
                 "bins": BINS_PER_LOG_ODDS,
                 "groups": GROUPS,
                 "horizon": horizon_days,
-                "known_until": known_until,
                 "unreadable": list(unreadable),
             },
         )

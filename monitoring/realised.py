@@ -1,7 +1,7 @@
 """How decisions turned out: a vintage of each month, version and arm, held against the limits. Pure.
 
-A month is *matured* when the outcomes of a set share of its decisions are known, of those decisions that may have
-one at all. A declined application never has: nobody knows whether the loan would have been paid back, so it
+A month is *matured* when the outcomes of a set share of its decisions are known, of those decisions that are about a
+loan. A declined application has none: nobody knows whether the loan would have been paid back, so it
 counts neither as good nor as bad, and all figures are of loans that were granted. As in the model gate, a check fails
 only where even the favourable end of the interval is beyond the limit.
 """
@@ -17,7 +17,7 @@ from creditrisk.results_limits import ResultsLimits
 from creditrisk.settings import ModelGateLimits
 from creditrisk.snapshots import Verdict
 from creditrisk.vintage_store import Vintage
-from monitoring.cohort import NEVER_COUNT, Cohort, arranged
+from monitoring.cohort import NOT_COUNTED, Cohort, arranged
 from monitoring.expected import expected_late_share, expected_roc_auc, roc_auc_error
 from monitoring.outcome_reads import Counted
 from monitoring.score_histogram import (
@@ -87,8 +87,8 @@ class ResultsJudge:
             month=cohort.month,
             version=cohort.version,
             arm=cohort.arm,
-            decisions=cohort.possible + sum(cohort.never.values()),
-            excluded=sum(cohort.never.values()),
+            decisions=cohort.possible + sum(cohort.left_out.values()),
+            excluded=sum(cohort.left_out.values()),
             labelled=cohort.labelled,
             late=cohort.late,
             roc_auc=auc and auc.value,
@@ -109,10 +109,10 @@ class ResultsJudge:
 
     def _labelled_share(self, cohort: Cohort) -> Measure:
         limit, share = self.limits.matured_share, cohort.labelled_share
-        never = ", ".join(f"{count:,} {NEVER_COUNT[state]}" for state, count in cohort.never.items())
+        left_out = ", ".join(f"{count:,} {NOT_COUNTED[state]}" for state, count in cohort.left_out.items())
         words = (
-            f"the outcome is known of {cohort.labelled:,} of {cohort.possible:,} decisions that may have one"
-            f" ({share:.1%}){f'; left out: {never}' if never else ''}"
+            f"the outcome is known of {cohort.labelled:,} of {cohort.possible:,} decisions about a granted loan"
+            f" ({share:.1%}){f'; left out: {left_out}' if left_out else ''}"
         )
         verdict = Verdict.PASS if self._is_matured(cohort) else Verdict.NOT_JUDGED
         is_overdue = (self.day - cohort.last_day).days > self.limits.overdue_days
@@ -194,7 +194,7 @@ class ResultsJudge:
 
     def _why_not(self, cohort: Cohort) -> str:
         if not cohort.possible:
-            return "no decision may have an outcome that counts"
+            return "no decision is about a loan that counts"
         if self._is_matured(cohort):
             return "all outcomes are alike"
         share, asked = f"{cohort.labelled_share:.1%}", f"{self.limits.matured_share:.0%}"
@@ -214,7 +214,7 @@ def _expected_roc_auc(cohort: Cohort) -> Measure:
     value, share = expected_roc_auc(cohort.scores), expected_late_share(cohort.scores)
     found = None if value is None else Estimated(value, None, None)
     words = (
-        "nothing is expected: no decision may have an outcome that counts"
+        "nothing is expected: no decision is about a loan that counts"
         if value is None or share is None
         else f"by the calibrated scores of {cohort.possible:,} decisions a ROC AUC of {value:.4f} and"
         f" {share:.2%} late loans are expected (confidence-based performance estimation)"
@@ -232,7 +232,7 @@ def _measure(
         "labelled": cohort.labelled,
         "late": cohort.late,
         "possible": cohort.possible,
-        "never": cohort.never,
+        "left_out": cohort.left_out,
     }
     if found and found.low is not None:
         detail |= {"low": found.low, "high": found.high, "tie_share": tie_share(cohort.outcomes)}

@@ -62,11 +62,11 @@ class _ResultsReader:
         first = _month_before(self.day, limits.months - 1)
         with schema.connected() as connection, connection, connection.cursor() as cursor:
             reads = OutcomeReads(cursor, schema, first, self.day)
-            known_until, unreadable = self._copied(reads, reads.rests_on())
-            return judge.results(reads.counted(limits.horizon_days, known_until, unreadable))
+            unreadable = self._copied(reads, reads.rests_on())
+            return judge.results(reads.counted(limits.horizon_days, unreadable))
 
-    def _copied(self, reads: OutcomeReads, rests_on: RestsOn) -> tuple[date | None, list[str]]:
-        """Copy what the lake and the registry know; up to which day, and versions of which it is not known."""
+    def _copied(self, reads: OutcomeReads, rests_on: RestsOn) -> list[str]:
+        """Copy what the lake and the registry know; the versions of which it is not known what they were made with."""
         catalog = SnapshotCatalog(Storage(self.settings.lake_root))
         registry = ModelRegistry(Storage(self.settings.registry_root))
         asked = AskedLoans(
@@ -77,12 +77,11 @@ class _ResultsReader:
             logger.warning("No snapshot up to %s has passed the quality gate: no outcome is known.", self.day)
         else:
             reads.copy("outcomes", outcomes(catalog, known, asked))
-        unreadable = [
+        return [
             version
             for version in sorted(rests_on.versions)
             if not self._copied_made_with(reads, registry, version, asked)
         ]
-        return known.as_of if known else None, unreadable
 
     def _copied_newest_loans(self, reads: OutcomeReads, rests_on: RestsOn, catalog: SnapshotCatalog) -> Any:
         """Copy which loan was each customer's newest in each snapshot; the ids of them all, as Arrow has them."""

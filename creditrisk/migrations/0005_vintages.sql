@@ -16,7 +16,7 @@ CREATE TABLE vintages (
     expected_roc_auc     double precision,
     expected_late_share  double precision,
     measured_at          timestamptz NOT NULL DEFAULT now(),
-    -- Of the decisions, those of which no outcome will ever count: declined, not taken up, or used to make the version.
+    -- Of the decisions, those of which no outcome counts: declined, without a loan so far, or used to make the version.
     excluded             bigint NOT NULL DEFAULT 0,
     -- The day that was measured: an earlier day that is measured again changes nothing here.
     day                  date,

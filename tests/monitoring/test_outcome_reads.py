@@ -28,7 +28,6 @@ class Lake:
     newest: dict[int, int] = field(default_factory=dict)
     """The newest loan of each customer in the snapshot."""
     made_with: Sequence[tuple[str, int]] = ()
-    known_until: date | None = date(2021, 1, 31)
     unreadable: Sequence[str] = ()
 
 
@@ -49,7 +48,7 @@ def read(settings: Settings, records: Sequence[DecisionRecord], lake: Lake) -> l
             ],
         )
         reads.copy("made_with", [f"{version},{loan}\n".encode() for version, loan in lake.made_with])
-        return list(reads.counted(30, lake.known_until, lake.unreadable))
+        return list(reads.counted(30, lake.unreadable))
 
 
 def states(counted: Counted) -> dict[str, int]:
@@ -101,18 +100,7 @@ def test_an_application_is_about_the_first_loan_that_follows_within_the_horizon(
         ],
     )  # fmt: skip
     (found,) = read(market_settings, [applied(customer) for customer in range(1, 6)], lake)
-    assert states(found) == {"late": 1, "in time": 1, "open": 1, "not taken up": 2}
-
-
-def test_an_application_may_still_be_taken_up_until_the_horizon_is_known(market_settings: Settings) -> None:
-    day = timedelta(days=1)
-    for known_until, state in (
-        (ASKED + 30 * day, "open"),
-        (ASKED + 31 * day, "not taken up"),
-        (None, "open"),
-    ):
-        (found,) = read(market_settings, [applied(1)], Lake(known_until=known_until))
-        assert states(found) == {state: 1}
+    assert states(found) == {"late": 1, "in time": 1, "open": 1, "no loan": 2}
 
 
 def test_a_declined_application_has_no_outcome_whatever_loan_follows(market_settings: Settings) -> None:
@@ -153,7 +141,7 @@ def test_a_question_that_is_asked_again_counts_once_and_with_its_first_answer(
         newest(1, decided_at=MONDAY + timedelta(days=30)),
     ]
     november, december = read(market_settings, records, lake)
-    assert states(november) == {"late": 1, "in time": 2, "not taken up": 1}
+    assert states(november) == {"late": 1, "in time": 2, "no loan": 1}
     (late,) = november.states["late"]
     assert late.total == APPROVED
     assert late.squares == APPROVED * APPROVED

@@ -38,10 +38,10 @@ def counts(odds: Any) -> list[BinCount]:
     ]
 
 
-def counted(odds: Any, late: Any, beside: str | None = None, **never: int) -> Counted:
-    """What is known of a champion's loans; ``never`` and ``open`` have that many of each."""
+def counted(odds: Any, late: Any, beside: str | None = None, **others: int) -> Counted:
+    """What is known of a champion's loans; ``others`` are as many of other states."""
     states = {"late": counts(odds[late]), "in time": counts(odds[~late])}
-    for state, count in never.items():
+    for state, count in others.items():
         states[state.replace("_", " ")] = counts(log_odds(count))
     return Counted(
         Scorer(MONTH, VERSION, "champion", beside), {name: rows for name, rows in states.items() if rows}
@@ -63,7 +63,7 @@ def judged(
 def test_a_sound_version_passes_every_check_and_its_vintage_has_all_figures() -> None:
     odds = log_odds(6000)
     late = outcomes(odds)
-    results, measures = judged(counted(odds, late, open=600, declined=700, not_taken_up=50, made_with=20))
+    results, measures = judged(counted(odds, late, open=600, declined=700, no_loan=50, made_with=20))
     assert {name: each.verdict for name, each in measures.items()} == {
         "labelled_share": Verdict.PASS,
         "expected_roc_auc": Verdict.NOT_JUDGED,
@@ -81,15 +81,16 @@ def test_a_sound_version_passes_every_check_and_its_vintage_has_all_figures() ->
     assert vintage.expected_late_share == pytest.approx(late.mean(), abs=0.01)
     share = measures["labelled_share"]
     assert share.value == vintage.labelled_share == pytest.approx(6000 / 6600)
-    assert "6,000 of 6,600 decisions that may have one (90.9%)" in share.words
+    assert "6,000 of 6,600 decisions about a granted loan (90.9%)" in share.words
     assert (
-        "left out: 700 declined, 50 not taken up, 20 of loans that the version was made with" in share.words
+        "left out: 700 declined, 50 without a loan so far, 20 about loans that the version was made with"
+        in share.words
     )
     auc = measures["realised_roc_auc"]
     assert auc.limit == 0.53
     assert auc.detail["low"] < vintage.roc_auc < auc.detail["high"]
     assert "is at least 0.53, on 6,000 loans of known outcome" in auc.words
-    assert auc.detail["never"] == {"declined": 700, "not taken up": 50, "made with": 20}
+    assert auc.detail["left_out"] == {"declined": 700, "no loan": 50, "made with": 20}
 
 
 def test_a_version_fails_only_where_even_the_favourable_end_is_below_the_floor() -> None:
@@ -160,7 +161,7 @@ def test_a_month_of_declined_applications_alone_says_so() -> None:
     assert {(each.verdict, each.value) for each in measures.values()} == {(Verdict.NOT_JUDGED, None)}
     assert results.vintages[0].labelled_share is None
     assert results.vintages[0].expected_roc_auc is None
-    assert "no decision may have an outcome that counts" in measures["realised_brier"].words
+    assert "no decision is about a loan that counts" in measures["realised_brier"].words
 
 
 def test_probabilities_that_are_far_off_break_the_ceiling_and_are_worse_than_no_skill() -> None:

@@ -154,7 +154,7 @@ def test_matured_decisions_have_the_figures_of_the_truth(world: World) -> None:
     assert difference.detail["low"] < expected < difference.detail["high"]
     verdicts = {name: measures[name, "champion"].verdict for name in ("realised_roc_auc", "realised_brier")}
     assert verdicts == dict.fromkeys(verdicts, Verdict.PASS)
-    assert f"{declined:,} declined, 150 of loans" in measures["labelled_share", "champion"].words
+    assert f"{declined:,} declined, 150 about loans" in measures["labelled_share", "champion"].words
 
 
 def test_the_estimate_is_right_of_the_calibrated_version_and_its_error_is_told_of_the_other(
@@ -230,7 +230,7 @@ def test_what_cannot_be_read_counts_for_nothing_and_the_rest_is_measured(
     lake.remove(f"{asked_from.folder}/manifest.json")
     vintages, measures = measured(world.settings, ALL)
     assert vintages["champion"].labelled < world.counts.sum() - 2000
-    assert "of loans that no snapshot names" in measures["labelled_share", "champion"].words
+    assert "about loans that no snapshot names" in measures["labelled_share", "champion"].words
     assert f"Decisions by snapshot {asked_from} are not joined" in caplog.text
 
 
