@@ -8,10 +8,10 @@ PYTHON ?= python3
 LOANS ?=
 PY := .venv/bin/python
 
-.PHONY: help setup run stop status test e2e check bench lock format
+.PHONY: help setup run stop status demo-history test e2e check bench lock format
 
 help: ## List the commands
-	@grep -hE '^[a-z0-9]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
+	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
 
 setup: ## Make the environments that are missing, from their locks
 	@$(PYTHON) -m local.environments
@@ -24,6 +24,9 @@ stop: ## Stop everything that make run started
 
 status: ## Tell what is up
 	@if [ -x $(PY) ]; then $(PY) -m local status; else echo "Nothing is up: make run"; exit 1; fi
+
+demo-history: setup ## Fill the month before today with a generated history, beside generated loans (make run LOANS=sample)
+	@$(PY) -m local.demo_history
 
 test: setup ## Run the tests that need no running scheduler
 	@$(PY) -m pytest -n 2 --dist loadfile -m "not alone"

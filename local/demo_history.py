@@ -1,0 +1,140 @@
+"""Fills the month before today with a generated history, so that every view of the operators' page has something to say.
+
+    python -m local.demo_history                 (make demo-history)
+    python -m local.demo_history --remove
+
+It is made up, and says so wherever it is met: decisions carry the key name "demo history", nights the run ids
+"generated …", loans the ids from 900,000,000. What can be real is: the version in service scores, the feature job builds
+the last nights from the landed files and is held against the rest, the quality gate judges every night, and monitoring
+measures every day as it does each morning. It goes into the generated loans' own market, unless another is named.
+"""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, timedelta
+
+from creditrisk.errors import CreditRiskError, SettingsError
+from creditrisk.refresh import publish_snapshot
+from creditrisk.release_ledger import ReleaseLedger
+from creditrisk.settings import Settings, load_settings
+from creditrisk.snapshots import SnapshotCatalog
+from creditrisk.storage import Storage
+from creditrisk.store_schema import StoreSchema
+from local.demo_customers import LoanBook
+from local.demo_month import Fault
+from local.demo_removal import remove
+from local.demo_snapshots import SnapshotWriter
+from local.demo_tables import DemoTables
+from local.demo_telling import NIGHT_AT, Telling, Wanted
+from local.progress import Progress, StackError, fail
+from local.walkthrough import SAMPLE
+
+
+@dataclass(slots=True)
+class DemoHistory:
+    """One history on its way into one market."""
+
+    settings: Settings
+    wanted: Wanted
+    progress: Progress
+    now: datetime = field(default_factory=lambda: datetime.now(UTC))
+
+    def make(self) -> list[str]:
+        """Make it; what was done, for a person.
+
+        Raises:
+            CreditRiskError: something that it stands on is missing, or cannot be reached.
+        """
+        lake = Storage(self.settings.lake_root)
+        catalog = SnapshotCatalog(lake)
+        base = catalog.newest()
+        release = ReleaseLedger(Storage(self.settings.registry_root)).newest()
+        if release is None:
+            raise SettingsError(
+                "release: nothing has been released yet, so nobody could have decided: make run"
+            )
+        schema = StoreSchema.of(self.settings)
+        with schema.connected() as connection:
+            tables = DemoTables(connection, schema)
+            tables.require_none()
+            with self.progress.step("Reading the loans that have landed"):
+                book = LoanBook.of_market(lake, base)
+            telling = Telling(
+                self.settings,
+                self.wanted,
+                self.now,
+                self.days,
+                tables,
+                release,
+                SnapshotWriter(catalog, catalog.manifest(base)),
+            )
+            with self.progress.step(f"{self.wanted.days} days of loans, nights and decisions"):
+                served = telling.tell(book)
+            with self.progress.step(f"Publishing {served}"):
+                publish_snapshot(self.settings, str(served), publish_older=True)
+            tables.count_traffic()
+        with self.progress.step("Measuring every day"):
+            self._measure(self.days)
+        return telling.said(served)
+
+    @property
+    def last(self) -> date:
+        """The date of the newest night that is over."""
+        local = (self.now - timedelta(minutes=5)).astimezone(self.settings.zone)
+        over = local.date() - timedelta(days=1 if local.time() >= NIGHT_AT else 2)
+        return max(over, SnapshotCatalog(Storage(self.settings.lake_root)).newest().as_of)
+
+    @property
+    def days(self) -> list[date]:
+        """The days of the history that are over, oldest first."""
+        return [self.last - timedelta(days=back) for back in reversed(range(self.wanted.days))]
+
+    def _measure(self, days: Sequence[date]) -> None:
+        from monitoring.monitor import monitor_day
+        from monitoring.reference import References
+        from monitoring.results import measure_results
+
+        references = References(self.settings)
+        for day in days:
+            monitor_day(self.settings, day, references=references)
+        for day in days:
+            measure_results(self.settings, day)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Read the command line; an error is one line on stderr and exit code 1."""
+    parser = argparse.ArgumentParser(
+        prog="python -m local.demo_history", description="A generated month for the operators' page."
+    )
+    usual = Wanted()
+    parser.add_argument("--days", type=int, default=usual.days)
+    parser.add_argument("--decisions", type=int, default=usual.decisions_a_day, metavar="N", help="a day")
+    parser.add_argument("--seed", type=int, default=usual.seed)
+    parser.add_argument("--real-nights", type=int, default=usual.real_nights, metavar="N")
+    parser.add_argument("--fault", action="append", default=[], choices=[str(each) for each in Fault])
+    parser.add_argument(
+        "--market", help=f"the market, where it is not '{SAMPLE}'; generated rows are mixed into it"
+    )
+    parser.add_argument("--remove", action="store_true", help="remove what was generated")
+    asked = parser.parse_args(argv)
+    try:
+        settings = load_settings()
+        if settings.market != (asked.market or SAMPLE):
+            raise StackError(
+                f"market {settings.market}: its loans may be real, and a generated history does not belong beside "
+                f"them: make run LOANS={SAMPLE} first, or say --market {settings.market}"
+            )
+        wanted = Wanted(
+            asked.days, asked.decisions, asked.seed, asked.real_nights, frozenset(map(Fault, asked.fault))
+        )
+        lines = remove(settings) if asked.remove else DemoHistory(settings, wanted, Progress()).make()
+    except (CreditRiskError, StackError) as error:
+        return fail(error)
+    print("\n".join(lines))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
