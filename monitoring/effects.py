@@ -35,18 +35,14 @@ def stability_index(found: Histogram, expected: Expected, error: float) -> Effec
 
     Of n rows against m, with ``N = 1 / (1/n + 1/m)``, ``N`` times the index is about chi-square with a degree of freedom
     less than bins where nothing has moved (B. Yurdakul, *Statistical Properties of Population Stability Index*, 2018),
-    and about non-central chi-square where something has; the bound solves the normal approximation of the latter.
+    and about non-central chi-square where something has: the bound is the least index that would give such a value.
     """
     reference = np.rint(expected.shares * _SCALE).astype(int).tolist()
     missing = round(expected.missing_share * _SCALE)
     value = population_stability_index(reference, found.counts.tolist(), missing, found.missing)
     degrees = min(_MOST_BINS, int(np.count_nonzero(expected.shares))) - 1 + bool(missing or found.missing)
     size = _joint(found.rows, expected.rows)
-    z = NormalDist().inv_cdf(1 - error)
-    centred = value - degrees / size
-    half = centred + 2 * z**2 / size
-    spread = max(0.0, 4 * centred / size + 4 * z**2 / size**2 + 2 * degrees / size**2)
-    return Effect(value, max(0.0, half - z * math.sqrt(spread)))
+    return Effect(value, _least_non_centrality(value * size, degrees, error) / size)
 
 
 def kolmogorov_smirnov(found: Histogram, expected: Expected, error: float) -> Effect:
@@ -100,6 +96,20 @@ def share_at_least(share: float, rows: float, error: float) -> float:
     centre = share + z**2 / (2 * rows)
     width = z * math.sqrt(share * (1 - share) / rows + z**2 / (4 * rows**2))
     return max(0.0, (centre - width) / (1 + z**2 / rows))
+
+
+def _least_non_centrality(value: float, degrees: int, error: float) -> float:
+    """The least non-centrality of a chi-square that exceeds the value with the probability ``error``."""
+    from scipy import special
+
+    if degrees < 1 or special.chdtrc(degrees, value) >= error:
+        return 0.0
+    exact = float(special.chndtrinc(value, degrees, 1 - error))
+    if math.isfinite(exact) and exact > 0:
+        return exact
+    # Of a million rows the function gives up, and the normal approximation is as good.
+    z = NormalDist().inv_cdf(1 - error)
+    return max(0.0, value - degrees + 2 * z**2 - z * math.sqrt(4 * (value - degrees) + 4 * z**2 + 2 * degrees))
 
 
 def _joint(found_rows: float, expected_rows: float) -> float:
