@@ -3,11 +3,15 @@
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from creditrisk.settings import Settings, load_settings
 from plugins.alerts import send_due, tell_kept, watch_of
 from plugins.failures import told_plainly
+
+if TYPE_CHECKING:
+    from monitoring.alerting import Changes
+    from monitoring.watch import Watch
 
 logger = logging.getLogger(__name__)
 
@@ -26,7 +30,7 @@ def look_and_send() -> dict[str, int]:
     with told_plainly():
         watch = watch_of(settings)
         try:
-            found = watch.look()
+            found = _looked(watch)
             sent, unsent = send_due(settings)
         except StoreUnavailable as error:
             tell_kept(settings, watch.keep_outage(str(error)))
@@ -46,6 +50,21 @@ def look_and_send() -> dict[str, int]:
         "sent": sent,
         "unsent": unsent,
     }
+
+
+def _looked(watch: "Watch") -> "Changes":
+    """A look, where the tables may have to be made first: nothing was published with this code yet."""
+    from creditrisk.errors import StoreError, StoreUnavailable
+    from creditrisk.online_store import OnlineStore
+
+    try:
+        return watch.look()
+    except StoreUnavailable:
+        raise
+    except StoreError:
+        if not OnlineStore(watch.settings).migrate():
+            raise
+        return watch.look()
 
 
 def tell_of_releases(settings: Settings) -> None:

@@ -1,0 +1,209 @@
+"""The watch's task and callbacks, on a real Postgres and real listeners, without a scheduler."""
+
+import json
+import logging
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from tests.airflow_environment import prepare
+
+prepare()
+
+from airflow.sdk.exceptions import AirflowFailException  # noqa: E402
+
+from creditrisk.alert_store import changing_alerts, open_alerts, recent_alerts  # noqa: E402
+from creditrisk.delivery_store import unsent_deliveries  # noqa: E402
+from creditrisk.kept_alerts import kept_alerts  # noqa: E402
+from creditrisk.online_store import OnlineStore  # noqa: E402
+from creditrisk.probe_store import probes  # noqa: E402
+from creditrisk.settings import Settings  # noqa: E402
+from creditrisk.storage import Storage  # noqa: E402
+from plugins import watch_tasks  # noqa: E402
+from plugins.alerts import page_url, send_due, watch_of  # noqa: E402
+from tests.conftest import free_port  # noqa: E402
+from tests.plugins.listening import HttpListener, listening  # noqa: E402
+
+
+@pytest.fixture
+def settings(market_settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Settings:
+    """A market that tasks find in the environment; nothing answers where its service and its Airflow should be."""
+    publisher, reader = market_settings.publisher_database_url, market_settings.reader_database_url
+    assert publisher is not None
+    assert reader is not None
+    environment = {
+        "CREDITRISK_VAR_DIR": str(market_settings.var_dir),
+        "CREDITRISK_MARKET": market_settings.market,
+        "CREDITRISK_PUBLISHER_DATABASE_URL": publisher.get_secret_value(),
+        "CREDITRISK_READER_DATABASE_URL": reader.get_secret_value(),
+        "CREDITRISK_SERVICE_URL": f"http://127.0.0.1:{free_port()}",
+        "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"http://127.0.0.1:{free_port()}/execution/",
+    }
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    OnlineStore(market_settings).migrate()
+    return market_settings
+
+
+@pytest.fixture
+def webhook(monkeypatch: pytest.MonkeyPatch) -> Iterator[HttpListener]:
+    server = HttpListener()
+    monkeypatch.setenv("CREDITRISK_NOTICE_WEBHOOK_URL", f"{server.url}/hook")
+    with listening(server):
+        yield server
+
+
+def failed(task_id: str = "train", **more: Any) -> dict[str, Any]:
+    """The context that Airflow gives a callback."""
+    return {"ti": SimpleNamespace(dag_id="train_model", task_id=task_id, run_id="a run"), **more}
+
+
+def posted(webhook: HttpListener) -> list[tuple[str, str]]:
+    bodies = [json.loads(body) for _, _, body in webhook.posted]
+    return [(body["event"], body["subject"] or body["rule"]) for body in bodies]
+
+
+def make_due(settings: Settings) -> None:
+    """Let the time to the next try be over."""
+    with changing_alerts(settings, datetime.now(UTC)) as writer:
+        writer.cursor.execute(
+            f"UPDATE {settings.database_schema}.deliveries SET due_at = %s", (datetime.now(UTC),)
+        )
+
+
+class TestLook:
+    @pytest.mark.usefixtures("settings")
+    def test_tells_what_was_reported_once_and_that_it_is_over_once(
+        self, webhook: HttpListener, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        watch_tasks.note_failure(failed(exception=ValueError("too few rows")))
+        watch_tasks.note_failure(failed(exception=ValueError("too few rows, again")))
+        with caplog.at_level(logging.WARNING):
+            counts = [watch_tasks.look_and_send() for _ in range(2)]
+        assert [each["sent"] for each in counts] == [2, 0]
+        (line,) = [line for line in caplog.messages if "A task has failed" in line]
+        assert "What: train_model.train of the run a run failed: too few rows\n" in line
+        watch_tasks.note_success(failed())
+        assert watch_tasks.look_and_send()["sent"] == 2
+        assert watch_tasks.look_and_send()["sent"] == 0
+        assert posted(webhook) == [("started", "train_model.train"), ("ended", "train_model.train")]
+
+    def test_a_message_that_is_not_taken_is_tried_again_and_shown_meanwhile(
+        self, settings: Settings, webhook: HttpListener, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        webhook.status = 500
+        for task_id in ("train", "gate"):
+            watch_tasks.note_failure(failed(task_id))
+        counts = watch_tasks.look_and_send()
+        assert (counts["sent"], counts["unsent"]) == (
+            2,
+            1,
+        )  # the log took both; the webhook is left alone then
+        assert {each.last_error for each in unsent_deliveries(settings)} == {"the webhook answered 500", None}
+        assert any(line.startswith("Not sent on webhook, to be tried again: ") for line in caplog.messages)
+        webhook.status = 200
+        make_due(settings)
+        assert watch_tasks.look_and_send()["sent"] == 2
+        assert unsent_deliveries(settings) == []
+        assert sorted(posted(webhook)[1:]) == [
+            ("started", "train_model.gate"),
+            ("started", "train_model.train"),
+        ]
+
+    def test_parts_that_do_not_answer_are_seen(self, settings: Settings) -> None:
+        watch_tasks.look_and_send()
+        seen = {probe.name: (str(probe.verdict), probe.words) for probe in probes(settings)}
+        assert seen["postgres"][0] == "pass"
+        assert seen["lake"][0] == "pass"
+        assert seen["registry"] == ("pass", "Nothing is released yet.")
+        # Nothing is released, so nobody expects the service to be ready.
+        assert seen["service"][0] == "not judged"
+        assert "does not answer as it should: ConnectError" in seen["service"][1]
+        assert seen["airflow scheduler"][0] == "not judged"
+        assert seen["mlflow"] == ("not judged", "Runs are kept in a file, by no server.")
+
+    def test_a_store_without_tables_is_brought_up_to_date(
+        self, settings: Settings, market_settings: Settings
+    ) -> None:
+        with changing_alerts(settings, datetime.now(UTC)) as writer:
+            writer.cursor.execute(f"DROP SCHEMA {settings.database_schema} CASCADE")
+        assert watch_tasks.look_and_send()["started"] == 0
+        assert {probe.name for probe in probes(market_settings)} >= {"postgres", "lake"}
+
+    @pytest.mark.usefixtures("settings")
+    def test_a_missing_url_fails_at_once(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.delenv("CREDITRISK_PUBLISHER_DATABASE_URL")
+        with pytest.raises(AirflowFailException, match="CREDITRISK_PUBLISHER_DATABASE_URL"):
+            watch_tasks.look_and_send()
+
+
+class TestPostgresAway:
+    def test_it_is_told_once_on_each_channel_and_once_that_it_is_back(
+        self,
+        settings: Settings,
+        webhook: HttpListener,
+        monkeypatch: pytest.MonkeyPatch,
+        caplog: pytest.LogCaptureFixture,
+    ) -> None:
+        good = {
+            name: getattr(settings, f"{name}_database_url").get_secret_value()
+            for name in ("publisher", "reader")
+        }
+        for name in good:
+            url = f"postgresql://creditrisk_{name}:x@127.0.0.1:{free_port()}/creditrisk"
+            monkeypatch.setenv(f"CREDITRISK_{name.upper()}_DATABASE_URL", url)
+        webhook.status = 500
+        with caplog.at_level(logging.WARNING):
+            assert watch_tasks.look_and_send() == {}
+            webhook.status = 200
+            watch_tasks.note_failure(failed())
+            for _ in range(2):
+                assert watch_tasks.look_and_send() == {}
+        assert posted(webhook)[1:] == [("started", "store_away"), ("started", "train_model.train")]
+        assert (
+            len(
+                [
+                    line
+                    for line in caplog.messages
+                    if "Critical: Postgres is away" in line and "Not sent" not in line
+                ]
+            )
+            == 1
+        )
+        for name, url in good.items():
+            monkeypatch.setenv(f"CREDITRISK_{name.upper()}_DATABASE_URL", url)
+        watch_tasks.look_and_send()
+        watch_tasks.look_and_send()
+        assert posted(webhook)[3:] == [("ended", "store_away")]
+        assert [alert.rule for alert in open_alerts(settings)] == ["task_failed"]
+        assert kept_alerts(Storage(settings.lake_root)) == []
+
+
+def test_callbacks_and_releases_end_well_whatever_goes_wrong(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("CREDITRISK_PUBLISHER_DATABASE_URL", "not a URL")
+    watch_tasks.note_failure(failed())
+    watch_tasks.note_success(failed())
+    watch_tasks.tell_of_releases(settings.model_copy(update={"publisher_database_url": None}))
+    assert len([line for line in caplog.messages if line.startswith("The watch was not told: ")]) == 3
+    assert recent_alerts(settings, 7) == []
+
+
+def test_addresses_are_airflows_own(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AIRFLOW__CORE__EXECUTION_API_SERVER_URL", "http://airflow-api-server:8080/execution/")
+    monkeypatch.setenv("AIRFLOW__API__BASE_URL", "https://risk.example/airflow/")
+    assert watch_of(settings).airflow_url == "http://airflow-api-server:8080"
+    assert page_url() == "https://risk.example/airflow/plugin/operators"
+
+
+def test_one_look_sends_no_more_than_it_should(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("plugins.alerts._MOST_AT_ONCE", 2)
+    for task_id in ("train", "gate", "register"):
+        watch_tasks.note_failure(failed(task_id))
+    assert send_due(settings) == (2, 0)
+    assert send_due(settings) == (1, 0)
+    assert datetime.now(UTC) - recent_alerts(settings, 1)[0].started_at < timedelta(minutes=1)
