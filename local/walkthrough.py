@@ -30,6 +30,7 @@ DAGS = (
     "promote_model",
     "release_model",
     "roll_back_model",
+    "abort_release",
     "remove_expired",
 )
 OPERATOR = "op"

@@ -107,6 +107,16 @@ def roll_back(to: str, by: str | None, reason: str) -> "ReleaseRecord":
     return release
 
 
+def abort(version: str, by: str | None, reason: str) -> "ReleaseRecord":
+    """End a version's challenge; the release that is in force then. A challenge that has ended stays ended."""
+    from creditrisk.release_ledger import abort as abort_challenge
+
+    with told_plainly():
+        release = abort_challenge(load_settings(), version, by=by or "airflow", reason=reason)
+    _tell(release)
+    return release
+
+
 def _tell(release: "ReleaseRecord") -> None:
     logger.info(
         "Release %s (%s): %s serves, by %s: %s",

@@ -79,3 +79,15 @@ def _serializer() -> URLSafeTimedSerializer:
 
 def _digest(form: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps(dict(form), sort_keys=True).encode()).hexdigest()
+
+
+def may_read_logs(user: Any, dag_id: str) -> bool:
+    """Whether Airflow shows a user the logs of a DAG's tasks."""
+    return bool(
+        get_auth_manager().is_authorized_dag(
+            method="GET",
+            access_entity=DagAccessEntity.TASK_LOGS,
+            details=DagDetails(id=dag_id, team_name=DagModel.get_team_name(dag_id)),
+            user=user,
+        )
+    )

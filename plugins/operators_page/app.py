@@ -14,7 +14,17 @@ from creditrisk.errors import (
     StoreUnavailable,
     VersionMissing,
 )
-from plugins.operators_page import assets, now
+from plugins.operators_page import (
+    actions,
+    assets,
+    decision,
+    drift,
+    last_nights,
+    models,
+    now,
+    release,
+    what_now,
+)
 from plugins.operators_page.access import MAY_LOOK
 from plugins.operators_page.rendering import PageDep, error_page
 
@@ -44,7 +54,7 @@ def create_app() -> FastAPI:
     app = FastAPI(
         title="Operators' page", docs_url=None, redoc_url=None, openapi_url=None, dependencies=MAY_LOOK
     )
-    for view in (now, assets):
+    for view in (now, last_nights, models, release, drift, decision, what_now, actions, assets):
         app.include_router(view.router)
     app.add_api_route("/", _to_now, methods=["GET"])
     app.add_api_route("/dag", _to_view_of_dag, methods=["GET"])

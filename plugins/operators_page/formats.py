@@ -1,7 +1,7 @@
 """How numbers, times and ages are written for people."""
 
 from collections.abc import Callable
-from datetime import date, datetime, tzinfo
+from datetime import datetime, tzinfo
 from typing import Any
 
 NOTHING = "–"
@@ -58,15 +58,11 @@ def formats(zone: tzinfo) -> dict[str, Callable[..., Any]]:
     def moment(value: datetime | None, form: str = "%Y-%m-%d %H:%M") -> str:
         return NOTHING if value is None else value.astimezone(zone).strftime(form)
 
-    def day(value: date | None) -> str:
-        return NOTHING if value is None else value.isoformat()
-
     return {
         "number": number,
         "figure": figure,
         "percent": percent,
         "duration": duration,
         "moment": moment,
-        "day": day,
         "days": days,
     }

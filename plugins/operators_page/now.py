@@ -17,8 +17,8 @@ from plugins.operators_page.rendering import PageDep
 
 router = APIRouter()
 
-URGENT = ("urgent", "critical", "error", "fail")
-"""Severities that colour the page red."""
+COLOURS = {"critical": "bad", "warning": "warn", "notice": "quiet"}
+"""Of alerts, by severity; a notice needs nobody, and leaves the page green."""
 
 
 UNSEEN_AFTER = timedelta(hours=1)
@@ -122,8 +122,8 @@ def state_of(
         said = f"The served snapshot is {days(snapshot.age_days)} old, {snapshot.words}."
         (red if snapshot.verdict == Verdict.FAIL else amber).append(said)
     for alert in alerts:
-        if alert.ended_at is None:
-            (red if alert.severity in URGENT else amber).append(f"Alert: {alert.words}")
+        if alert.ended_at is None and COLOURS.get(alert.severity) != "quiet":
+            (red if COLOURS.get(alert.severity) == "bad" else amber).append(f"Alert: {alert.words}")
     for probe in probes:
         if probe.verdict in (Verdict.FAIL, Verdict.WARN):
             said = f"{probe.name}: {probe.words}"
@@ -155,6 +155,7 @@ def show(page: PageDep, readings: ReadingsDep) -> HTMLResponse:
     return page.render(
         "now.html",
         view="now",
+        colours=COLOURS,
         state=state_of(serving, snapshot, alerts, probes, page.now),
         serving=serving,
         snapshot=snapshot,

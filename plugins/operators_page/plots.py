@@ -56,6 +56,7 @@ def lines(
     height: int = 260,
     unit: str = "",
     share: bool = False,
+    from_zero: bool = True,
     words: str = "",
 ) -> Figure:
     """Lines over days or looks, with their limits dashed.
@@ -66,6 +67,7 @@ def lines(
         height: in pixels.
         unit: of the values.
         share: whether the values are shares, written as per cents.
+        from_zero: whether the axis begins at 0.
         words: what the figure shows; else it is told from the series.
     """
     limits = limits or {}
@@ -77,18 +79,39 @@ def lines(
         "legend": {"orientation": "h", "y": -0.22},
         "hovermode": "x unified",
         "xaxis": {"type": "date"} if series and _is_time(series[0].x) else {},
-        "yaxis": {"tickformat": ".1%" if share else None, "title": {"text": unit}, "rangemode": "tozero"},
+        "yaxis": {
+            "tickformat": ".1%" if share else None,
+            "title": {"text": unit},
+            "rangemode": "tozero" if from_zero else "normal",
+        },
         "shapes": [_limit(value) for value in limits.values()],
         "annotations": annotations,
     }
     return _figure([_trace(one) for one in series], layout, height, words or _told(series, limits))
 
 
-def bars(names: Sequence[str], values: Sequence[float], *, height: int = 240, words: str) -> Figure:
-    """A bar a name."""
-    trace = {"type": "bar", "x": list(names), "y": list(values)}
-    layout = {"height": height, "margin": {"l": 48, "r": 16, "t": 16, "b": 60}, "xaxis": {"type": "category"}}
-    return _figure([trace], layout, height, words)
+def bars(
+    names: Sequence[str],
+    values: Mapping[str, Sequence[float]],
+    *,
+    height: int = 280,
+    share: bool = False,
+    words: str,
+) -> Figure:
+    """Bars side by side: for each name one of every series."""
+    data = [
+        {"type": "bar", "name": one, "x": list(names), "y": list(heights)} for one, heights in values.items()
+    ]
+    layout = {
+        "height": height,
+        "margin": {"l": 48, "r": 16, "t": 16, "b": 70},
+        "barmode": "group",
+        "showlegend": len(values) > 1,
+        "legend": {"orientation": "h", "y": -0.35},
+        "xaxis": {"type": "category"},
+        "yaxis": {"tickformat": ".0%" if share else None},
+    }
+    return _figure(data, layout, height, words)
 
 
 def spark(values: Sequence[float | None], limit: float | None, *, words: str) -> Spark:

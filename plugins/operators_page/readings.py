@@ -15,6 +15,7 @@ from fastapi import Depends
 from psycopg2 import extensions, sql
 
 from creditrisk.decisions import DecisionRecord, record_of
+from creditrisk.look_store import Look, looks_at
 from creditrisk.store_reader import StoreReader
 from plugins.operators_page.rendering import PageDep
 
@@ -22,7 +23,7 @@ SECONDS = 2.0
 """How long a statement may take."""
 
 _TABLES = (
-    "current_snapshot", "publications", "decisions", "metrics", "vintages", "alerts", "deliveries", "probes", "nights", "traffic",
+    "current_snapshot", "publications", "decisions", "metrics", "vintages", "alerts", "deliveries", "probes", "nights", "traffic", "looks",
 )  # fmt: skip
 
 
@@ -123,6 +124,8 @@ class Vintage:
     version: str
     arm: str
     decisions: int
+    excluded: int
+    """Of them, those of which no outcome will ever count: declined, not taken up, or used to make the version."""
     labelled: int
     late: int
     roc_auc: float | None
@@ -231,6 +234,24 @@ class Readings:
         )
         return [Metric(*row) for row in rows]
 
+    def metrics_of(self, first: date, last: date, names: Sequence[str], part: str) -> list[Metric]:
+        """Measures of a part and of the parts below it, such as ``week/all``, by metric, part and day."""
+        rows = self._ask(
+            'SELECT day, metric, part, value, limit_value AS "limit", verdict, words FROM {metrics} '
+            "WHERE day BETWEEN %s AND %s AND metric = ANY(%s) AND (part = %s OR starts_with(part, %s)) "
+            "ORDER BY metric, part, day",
+            (first, last, list(names), part, f"{part}/"),
+        )
+        return [Metric(*row) for row in rows]
+
+    def arms(self, day: date) -> list[str]:
+        """The arms that decided in the week before a day, as measured."""
+        rows = self._ask(
+            "SELECT DISTINCT split_part(part, '/', 2) FROM {metrics} WHERE day = %s AND metric = 'decisions'",
+            (day,),
+        )
+        return [arm for (arm,) in rows if arm]
+
     def detail(self, day: date, metric: str, part: str) -> dict[str, Any] | None:
         """What a measure comes from."""
         rows = self._ask(
@@ -246,6 +267,10 @@ class Readings:
             kind=Vintage,
         )
         return [Vintage(*row) for row in rows]
+
+    def looks(self, releases: Sequence[int], most: int) -> list[Look]:
+        """Looks of the judge at the steps of these release records, oldest first, spread over time where many."""
+        return looks_at(self._cursor, self._reader, releases, most) if "looks" in self._there else []
 
     def decision(self, decision_id: UUID) -> DecisionRecord | None:
         """The record of a decision."""

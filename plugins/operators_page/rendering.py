@@ -49,6 +49,7 @@ class Page:
         self.now = datetime.now(UTC)
         self.root: str = request.scope.get("root_path", "")
         """The page's own address, below Airflow's."""
+        self._may_run: dict[str, bool] = {}
         self._airflow = self.root.removesuffix("/operators")
 
     @property
@@ -67,7 +68,9 @@ class Page:
 
     def may_run(self, dag_id: str) -> bool:
         """Whether this user may trigger a DAG."""
-        return may_run(self.user, dag_id)
+        if dag_id not in self._may_run:
+            self._may_run[dag_id] = may_run(self.user, dag_id)
+        return self._may_run[dag_id]
 
     def render(self, template: str, *, view: str, status: int = 200, **data: Any) -> HTMLResponse:
         """A view as HTML.

@@ -17,6 +17,7 @@ DAG_IDS = (
     "train_model",
     "promote_model",
     "roll_back_model",
+    "abort_release",
     "remove_expired",
     "release_model",
     "watch",
@@ -92,7 +93,7 @@ class TestEveryDag:
         assert serialised["dag"]["dag_id"] == dag_id
 
 
-@pytest.mark.parametrize("dag_id", ["promote_model", "roll_back_model", "release_model"])
+@pytest.mark.parametrize("dag_id", ["promote_model", "roll_back_model", "release_model", "abort_release"])
 def test_a_release_asks_for_a_reason(dags: Mapping[str, Any], dag_id: str) -> None:
     schema = dags[dag_id].params.get_param("reason").schema
     assert schema["minLength"] == 5

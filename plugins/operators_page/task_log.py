@@ -1,0 +1,53 @@
+"""The last words of a task's log: what an operator would scroll down to."""
+
+from collections import deque
+from collections.abc import Iterable
+from typing import Any
+
+from airflow.models.taskinstance import TaskInstance
+from airflow.utils.log.log_reader import TaskLogReader
+from sqlalchemy import select
+from sqlalchemy.orm import Session, joinedload
+
+LINES = 12
+_LOUD = ("error", "critical", "warning")
+_NOISE = ("Traceback (most recent call last)", "Task failed with exception")
+
+
+def last_words(session: Session, dag_id: str, run_id: str, task_id: str) -> list[str]:
+    """The warnings and errors at the end of a task's newest try, oldest first; all of its end where there are none."""
+    found = session.scalar(
+        select(TaskInstance)
+        .where(TaskInstance.dag_id == dag_id, TaskInstance.run_id == run_id, TaskInstance.task_id == task_id)
+        .options(joinedload(TaskInstance.dag_run))
+        .order_by(TaskInstance.map_index)
+        .limit(1)
+    )
+    if found is None or not found.try_number:
+        return []
+    try:
+        messages, _ = TaskLogReader().read_log_chunks(found, found.try_number, {"download_logs": True})
+        return words_of(messages)
+    except Exception as error:  # noqa: BLE001  logs are kept by whatever handler the deployment has
+        return [f"The log cannot be read from here: {type(error).__name__}"]
+
+
+def words_of(messages: Iterable[Any]) -> list[str]:
+    """The loud lines of a log's structured messages, else the last ones."""
+    loud: deque[str] = deque(maxlen=LINES)
+    rest: deque[str] = deque(maxlen=LINES)
+    for message in messages:
+        said = _said(message)
+        if not said or (said.startswith(_NOISE) and not getattr(message, "error_detail", None)):
+            continue
+        (loud if str(getattr(message, "level", "") or "").lower() in _LOUD else rest).append(said)
+    return list(dict.fromkeys(loud)) or list(rest)
+
+
+def _said(message: Any) -> str:
+    """The line, and of an exception its last one instead."""
+    for detail in getattr(message, "error_detail", None) or ():
+        kind, value = str(detail.get("exc_type", "")), str(detail.get("exc_value", ""))
+        return f"{kind}: {value}".strip(": ")
+    event = str(getattr(message, "event", message) or "").strip()
+    return "" if event.startswith("::") else event
