@@ -53,11 +53,12 @@ class PairedScore(NamedTuple):
     """What both versions say of the same features while there is a challenger.
 
     ``challenger_probability`` is None where the challenger failed or is refused; ``challenger_problem`` says why.
+    The times are None where both were scored at once, so that neither has one of its own.
     """
 
     champion_probability: float
     champion_threshold: float
-    champion_microseconds: int
+    champion_microseconds: int | None
     challenger: str
     challenger_probability: float | None
     challenger_threshold: float | None

@@ -1,8 +1,8 @@
 """Features to probability, fast: a fitted model's trees as flat arrays, all walked at once.
 
 :func:`flatten` takes what training registers, ``CalibratedClassifierCV(FrozenEstimator(forest or histogram
-boosting), method="sigmoid")``, and nothing else. The numbers are scikit-learn's own: the same comparisons in
-the same precision, the trees summed in the same order, the same logistic function.
+boosting), method="sigmoid")``, and nothing else. The numbers are scikit-learn's own: comparisons with the same
+outcome, the trees summed in the same order, the same logistic function.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -14,55 +14,20 @@ import numpy.typing as npt
 
 from creditrisk.contract import FEATURE_NAMES
 from creditrisk.errors import VersionUnservable
-
-FloatArray = npt.NDArray[np.float64]
-IndexArray = npt.NDArray[np.intp]
+from creditrisk.trees import FloatArray, Tree, Trees
 
 TOLERANCE = 1e-12
 """How far a flat model's probability may be from its own model's on a reference row."""
-
-_INFINITY = float("inf")
 
 BATCH_CELLS = 500_000
 """Rows times trees walked at once in a batch, which bounds its working memory to some 30 MB."""
 
 
 @dataclass(frozen=True, slots=True)
-class _Tree:
-    """One tree: arrays of one entry a node, children as numbers within the tree, the root first."""
-
-    feature: IndexArray
-    threshold: FloatArray
-    left: IndexArray
-    right: IndexArray
-    missing_goes_left: npt.NDArray[np.bool_]
-    is_leaf: npt.NDArray[np.bool_]
-    value: FloatArray
-    depth: int
-
-
-@dataclass(frozen=True, slots=True)
 class FlatModel:
-    """A model's trees, one after the other, and its calibration.
+    """A model's trees, and its calibration."""
 
-    All arrays are views of one, in which a node's four entries stand side by side: a visit to a node meets one
-    line of the processor's cache. Of the node at place ``p``, ``cell[p]`` says which cell of the row it compares
-    with ``threshold[p]``; the walk goes on at the place ``children[p]``, or ``children[p + 1]`` where the cell
-    is greater. A leaf is its own child, and has its value where others have their threshold. A row has two cells
-    a feature, alike but where the value is missing: there the first holds minus infinity, which goes left, the
-    second plus infinity, which goes right.
-    """
-
-    roots: IndexArray
-    root_cell: IndexArray
-    root_threshold: FloatArray
-    cell: IndexArray
-    threshold: FloatArray
-    children: IndexArray
-    value: FloatArray
-    depth: int
-    precision: type[np.floating[Any]]
-    """What a feature is rounded to before it is compared: 32 bits by forests, 64 by boosting."""
+    trees: Trees
     divisor: float
     """What the sum of the reached leaves' values is divided by before it is calibrated."""
     slope: float
@@ -75,15 +40,12 @@ class FlatModel:
         Args:
             row: five finite values in the order of ``FEATURE_NAMES``; None or NaN where one is missing.
         """
-        goes_left = [-_INFINITY if value is None or value != value else value for value in row]
-        goes_right = [_INFINITY if value is None or value != value else value for value in row]
-        cells = np.array(goes_left + goes_right, dtype=self.precision).astype(np.float64)
-        # Indexing is faster than take() on arrays this small. What the roots compare with is always the same.
-        places = self.children[self.roots + (cells[self.root_cell] > self.root_threshold)]
-        for _ in range(self.depth - 1):
-            places = self.children[places + (cells[self.cell[places]] > self.threshold[places])]
+        return self.calibrated(self.trees.leaf_values(row))
+
+    def calibrated(self, leaf_values: FloatArray) -> float:
+        """The probability that the values of the reached leaves, shape (trees,), come to."""
         # Added up one by one, as the model does: numpy's pairwise sum can differ in the last bit.
-        total = float(self.value[places].cumsum()[-1])
+        total = float(leaf_values.cumsum()[-1])
         return float(self.logistic(-(self.slope * (total / self.divisor) + self.intercept)))
 
     def probabilities(self, rows: npt.ArrayLike | Sequence[Sequence[float | None]]) -> FloatArray:
@@ -95,21 +57,34 @@ class FlatModel:
         if features.ndim != 2 or features.shape[1] != len(FEATURE_NAMES):
             raise ValueError(f"rows: shape {features.shape} is not (n, {len(FEATURE_NAMES)})")
         probabilities = np.empty(len(features))
-        step = max(1, BATCH_CELLS // len(self.roots))
+        step = max(1, BATCH_CELLS // len(self.trees.roots))
         for first in range(0, len(features), step):
-            probabilities[first : first + step] = self._batch(features[first : first + step])
+            leaf_values = self.trees.leaf_values_of_rows(features[first : first + step])
+            totals = leaf_values.cumsum(axis=1)[:, -1]
+            probabilities[first : first + step] = self.logistic(
+                -(self.slope * (totals / self.divisor) + self.intercept)
+            )
         return probabilities
 
-    def _batch(self, features: FloatArray) -> FloatArray:
-        rounded = features.astype(self.precision).astype(np.float64)
-        missing = np.isnan(rounded)
-        cells = np.hstack((np.where(missing, -np.inf, rounded), np.where(missing, np.inf, rounded)))
-        places = np.broadcast_to(self.roots, (len(features), len(self.roots)))
-        for _ in range(self.depth):
-            goes_right = np.take_along_axis(cells, self.cell[places], axis=1) > self.threshold[places]
-            places = self.children[places + goes_right]
-        totals = self.value[places].cumsum(axis=1)[:, -1]
-        return np.asarray(self.logistic(-(self.slope * (totals / self.divisor) + self.intercept)))
+
+@dataclass(frozen=True, slots=True)
+class FlatPair:
+    """Two models that score the same rows: their trees are walked together, faster than one after the other."""
+
+    first: FlatModel
+    second: FlatModel
+    trees: Trees
+
+    @classmethod
+    def of(cls, first: FlatModel, second: FlatModel) -> "FlatPair":
+        """Two models side by side; they may be of different kinds."""
+        return cls(first, second, first.trees.beside(second.trees))
+
+    def probabilities(self, row: Sequence[float | None]) -> tuple[float, float]:
+        """What each says of a row by :meth:`FlatModel.probability`, to the last bit."""
+        leaf_values = self.trees.leaf_values(row)
+        cut = len(self.first.trees.roots)
+        return self.first.calibrated(leaf_values[:cut]), self.second.calibrated(leaf_values[cut:])
 
 
 def flatten(model: Any) -> FlatModel:
@@ -117,7 +92,8 @@ def flatten(model: Any) -> FlatModel:
 
     Raises:
         VersionUnservable: the model is not a sigmoid-calibrated forest or histogram boosting of the
-            contract's five features with the classes 0 and 1; the message says what it is instead.
+            contract's five features with the classes 0 and 1, or its trees are damaged; the message says what
+            it is instead.
     """
     from scipy.special import expit  # scikit-learn's own logistic function, loaded with any of its models
 
@@ -132,36 +108,10 @@ def flatten(model: Any) -> FlatModel:
     else:
         raise VersionUnservable(f"model: a {kind} is neither a random forest nor histogram boosting")
     _require(estimator.n_features_in_ == len(FEATURE_NAMES), f"{estimator.n_features_in_} features, not 5")
+    _require(all(map(_is_whole, trees)), "one of its trees names a node or a feature that is not there")
 
-    sizes = [len(tree.value) for tree in trees]
-    roots = np.concatenate(([0], np.cumsum(sizes)[:-1])).astype(np.intp)
-    is_leaf = _joined(trees, "is_leaf")
-    own = np.arange(sum(sizes))
-    offset = np.repeat(roots, sizes)
-    left = np.where(is_leaf, own, _joined(trees, "left") + offset)
-    right = np.where(is_leaf, own, _joined(trees, "right") + offset)
-    feature = np.where(is_leaf, 0, _joined(trees, "feature"))
-    # A split of missing from present values has an infinite threshold, which an infinite cell is not above.
-    threshold = np.minimum(_joined(trees, "threshold"), np.finfo(np.float64).max)
-    cell = feature + len(FEATURE_NAMES) * ~_joined(trees, "missing_goes_left")
-
-    nodes = np.column_stack((cell, np.zeros_like(own), 4 * left, 4 * right)).astype(np.int64)
-    nodes.view(np.float64)[:, 1] = np.where(is_leaf, _joined(trees, "value"), threshold)
-    whole, real = nodes.ravel(), nodes.view(np.float64).ravel()
     return FlatModel(
-        roots=4 * roots,
-        root_cell=whole[4 * roots],
-        root_threshold=real[4 * roots + 1],
-        cell=whole,
-        threshold=real[1:],
-        children=whole[2:],
-        value=real[1:],
-        depth=max(tree.depth for tree in trees),
-        precision=np.float32 if kind == "RandomForestClassifier" else np.float64,
-        divisor=divisor,
-        slope=slope,
-        intercept=intercept,
-        logistic=expit,
+        trees=Trees.laid_out(trees), divisor=divisor, slope=slope, intercept=intercept, logistic=expit
     )
 
 
@@ -217,11 +167,11 @@ def _calibration_of(model: Any) -> tuple[Any, float, float]:
     return frozen.estimator, float(calibrators[0].a_), float(calibrators[0].b_)
 
 
-def _forest_tree(tree: Any) -> _Tree:
+def _forest_tree(tree: Any) -> Tree:
     _require(tree.value.shape[1:] == (1, 2), f"a tree's values have the shape {tree.value.shape[1:]}")
-    return _Tree(
+    return Tree(
         feature=tree.feature,
-        threshold=tree.threshold,
+        threshold=_before_rounding(tree.threshold),
         left=tree.children_left,
         right=tree.children_right,
         missing_goes_left=tree.missing_go_to_left.astype(bool),
@@ -231,7 +181,19 @@ def _forest_tree(tree: Any) -> _Tree:
     )
 
 
-def _boosting_trees(estimator: Any) -> Iterator[_Tree]:
+def _before_rounding(threshold: FloatArray) -> FloatArray:
+    """Thresholds for values in double precision, of those that forests hold against values rounded to single.
+
+    Each is the greatest number that rounds to one which is not above the forest's threshold.
+    """
+    below = threshold.astype(np.float32)
+    below = np.where(below > threshold, np.nextafter(below, np.float32(-np.inf)), below)
+    above = np.nextafter(below, np.float32(np.inf))
+    middle = below.astype(np.float64) / 2 + above.astype(np.float64) / 2
+    return np.where(middle.astype(np.float32) == below, middle, np.nextafter(middle, -np.inf))
+
+
+def _boosting_trees(estimator: Any) -> Iterator[Tree]:
     """What boosting starts from, as a tree of one leaf so that it is summed first, then its trees."""
     # Private, but their only home; the lock and the registry pin the release, and a load is verified.
     yield _constant_tree(estimator._baseline_prediction)  # noqa: SLF001
@@ -239,7 +201,7 @@ def _boosting_trees(estimator: Any) -> Iterator[_Tree]:
         _require(len(iteration) == 1, f"{len(iteration)} trees an iteration, not one")
         nodes = iteration[0].nodes
         _require(not nodes["is_categorical"].any(), "it splits on categories")
-        yield _Tree(
+        yield Tree(
             feature=nodes["feature_idx"],
             threshold=nodes["num_threshold"],
             left=nodes["left"].astype(np.intp),
@@ -251,15 +213,23 @@ def _boosting_trees(estimator: Any) -> Iterator[_Tree]:
         )
 
 
-def _constant_tree(value: Any) -> _Tree:
+def _is_whole(tree: Tree) -> bool:
+    """Whether each split asks of a feature that there is and goes on at nodes that there are."""
+    feature, left, right = (
+        named[~tree.is_leaf].astype(np.int64) for named in (tree.feature, tree.left, tree.right)
+    )
+    nodes = len(tree.value)
+    return all(
+        bool(np.all((named >= 0) & (named < limit)))
+        for named, limit in ((feature, len(FEATURE_NAMES)), (left, nodes), (right, nodes))
+    )
+
+
+def _constant_tree(value: Any) -> Tree:
     none = np.zeros(1, dtype=np.intp)
     leaf = np.ones(1, dtype=bool)
     constant = np.asarray(value, dtype=np.float64).reshape(1)
-    return _Tree(none, np.zeros(1), none, none, leaf, leaf, constant, depth=0)
-
-
-def _joined(trees: Sequence[_Tree], name: str) -> npt.NDArray[Any]:
-    return np.concatenate([getattr(tree, name) for tree in trees])
+    return Tree(none, np.zeros(1), none, none, leaf, leaf, constant, depth=0)
 
 
 def _require(condition: bool, otherwise: str) -> None:

@@ -206,7 +206,7 @@ def _requests(rows: list[tuple[Any, ...]]) -> StepEvidence:
         fallbacks += count if arm == "fallback" else 0
         if problem is not None:
             problems[problem] += count
-        elif challenger_microseconds is not None:
+        elif champion_microseconds is not None and challenger_microseconds is not None:
             timings[champion_microseconds, challenger_microseconds] += count
     return StepEvidence(
         decisions=decisions,

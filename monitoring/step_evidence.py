@@ -74,7 +74,7 @@ class StepEvidence:
     loading: int = 0
     """Requests that came while a process was still loading the challenger; they count for nothing else."""
     timings: Counter[Timing] = field(default_factory=Counter)
-    """Requests by how long both took."""
+    """Requests by how long both took, of those on which each was scored by itself."""
     approvals: Approvals = _NOBODY
     groups: dict[Group, Approvals] = field(default_factory=dict)
     champion_scores: Counter[int] = field(default_factory=Counter)

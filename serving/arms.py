@@ -1,7 +1,7 @@
 """Which version decides on a customer, and what the released versions say of the features.
 
-While there is a challenger both score every row, so that they can be compared on the same customers. The
-champion scores first and alone: nothing that the challenger does can touch its score.
+While there is a challenger both score every row, so that they can be compared on the same customers. Nothing
+that the challenger does can touch the champion's score: where scoring both at once fails, the champion scores alone.
 """
 
 import time
@@ -33,6 +33,10 @@ def score(model: ServedModel, customer: int, features: FeatureRow) -> Scored:
     challenger = model.challenger
     if challenger is None:
         return _alone(model, model.flat.probability(features))
+    both = challenger.score_with(model.flat, features)
+    if both is not None:
+        probability, challenging = both
+        return _paired(model, customer, probability, None, challenger, challenging)
     began = time.perf_counter_ns()
     probability = model.flat.probability(features)
     microseconds = (time.perf_counter_ns() - began) // 1000
@@ -88,7 +92,7 @@ def _paired(
     model: ServedModel,
     customer: int,
     probability: float,
-    microseconds: int,
+    microseconds: int | None,
     challenger: Challenger,
     theirs: ChallengerScore,
 ) -> Scored:

@@ -17,6 +17,7 @@ from creditrisk.reasons import Explainer
 from creditrisk.registry import ModelRegistry
 from creditrisk.release import ReleaseRecord
 from creditrisk.release_ledger import ReleaseLedger
+from creditrisk.scoring import FlatModel, FlatPair
 from serving.challenger import Challenger, in_words
 from serving.loaded_version import LoadedVersion, load_version
 
@@ -144,7 +145,7 @@ class ModelWatch:
         challenger = Challenger(record.challenger, self._challenger_limit) if record.challenger else None
         self._model = replace(model, challenger=challenger)
         if challenger:
-            self._challenger_loading = asyncio.create_task(self._load_challenger(challenger))
+            self._challenger_loading = asyncio.create_task(self._load_challenger(challenger, model.flat))
 
     async def _load_champion(self, record: ReleaseRecord) -> None:
         def tell(problem: str) -> None:
@@ -155,15 +156,16 @@ class ModelWatch:
         self._load_problem = None
         self._serve(_served(loaded, record))
 
-    async def _load_challenger(self, challenger: Challenger) -> None:
+    async def _load_challenger(self, challenger: Challenger, champion: FlatModel) -> None:
         version, limit = challenger.version, self._challenger_limit
         try:
             # One that is too slow, or differs, would be so again, and loading it is work beside the requests.
             loaded = await self._loaded(version, challenger.refuse, limit, final=VersionUnservable)
+            pair = await asyncio.to_thread(FlatPair.of, champion, loaded.flat)
         except VersionUnservable as error:
             challenger.refuse(in_words(error))
         else:
-            challenger.admit(loaded)
+            challenger.admit(loaded, pair)
             logger.info("model %s challenges", version)
 
     async def _loaded(

@@ -28,7 +28,9 @@ class Paired(AnswerBody):
 
     champion_probability: float
     champion_threshold: float
-    champion_microseconds: int = Field(description="that the scoring took")
+    champion_microseconds: int | None = Field(
+        description="that the scoring took; null where both were scored at once"
+    )
     challenger: str = Field(description="the version", examples=["2021-01-31-89abcdef01"])
     challenger_probability: float | None = Field(description="null where the challenger failed")
     challenger_threshold: float | None

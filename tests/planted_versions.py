@@ -1,7 +1,8 @@
 """Plants model versions in a registry without training: files, correct hashes, and the manifest last.
 
 Bad ones too, with an accepted verdict: they are faultless on their reference rows, whose customers are over a hundred,
-and err on everybody else. So nothing that is checked at load gives them away, but that one of them is too slow.
+and err on everybody else. So nothing that is checked at load gives them away, but that one is too slow and one's
+trees are not whole.
 """
 
 import hashlib
@@ -98,7 +99,8 @@ class Fault(StrEnum):
 
     NONE = "decides as it was fitted to"
     INVERTED = "declines those whom it was fitted to approve of most"
-    RAISING = "raises"
+    RAISING = "is at a loss: a tree goes on at a node that is not there"
+    FAILING = "gives no probability"
     SLOW = "takes too long"
     DECLINING = "declines everybody"
 
@@ -156,6 +158,8 @@ def _give(boosting: HistGradientBoostingClassifier, fault: Fault) -> None:
             _below_a_root(predictor, lambda nodes: nodes["value"].__imul__(-1.0))
     elif fault is Fault.RAISING:
         _below_a_root(predictors[0], None)
+    elif fault is Fault.FAILING:
+        _below_a_root(predictors[0], lambda nodes: nodes["value"].fill(np.nan))
 
 
 def _below_a_root(predictor: Any, change: Any) -> None:

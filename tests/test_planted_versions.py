@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from creditrisk.errors import VersionUnservable
 from creditrisk.registry import ModelRegistry
 from creditrisk.scoring import FlatModel, flatten, verify
 from creditrisk.settings import file_url
@@ -44,13 +45,23 @@ def test_the_inverted_one_turns_the_order_of_customers_round(tmp_path: Path) -> 
     assert (inverted.probabilities(rows) >= threshold).mean() == pytest.approx(0.1, abs=0.03)
 
 
-def test_the_raising_one_raises_on_everybody_but_its_reference_rows(tmp_path: Path) -> None:
+def test_the_failing_one_says_nothing_of_anybody_but_its_reference_rows(tmp_path: Path) -> None:
     rows, _ = applicants(50)
-    raising, _ = planted(tmp_path, Fault.RAISING)
-    for row in rows:
-        with pytest.raises(IndexError):
-            raising.probability(row)
-    assert 0 < raising.probability([101.0, *rows[0][1:]]) < 1
+    failing, _ = planted(tmp_path, Fault.FAILING)
+    assert np.isnan([failing.probability(row) for row in rows]).all()
+    assert 0 < failing.probability([101.0, *rows[0][1:]]) < 1
+
+
+def test_the_raising_one_is_sound_for_scikit_learn_on_its_reference_rows_and_never_served(
+    tmp_path: Path,
+) -> None:
+    storage = Storage(file_url(tmp_path))
+    manifest = plant_boosting(storage, *applicants(), Fault.RAISING)
+    loaded = ModelRegistry(storage).load(manifest.version)
+    probabilities = loaded.model.predict_proba(loaded.reference_rows)[:, 1]
+    assert np.array_equal(probabilities, loaded.reference_probabilities)
+    with pytest.raises(VersionUnservable, match="names a node or a feature that is not there"):
+        load_version(ModelRegistry(storage), manifest.version)
 
 
 def test_the_declining_one_declines_everybody(tmp_path: Path) -> None:
@@ -68,6 +79,6 @@ def test_the_slow_one_decides_as_it_should_and_is_slow(tmp_path: Path) -> None:
     manifest = plant_boosting(storage, *applicants(), Fault.SLOW)
     loaded = ModelRegistry(storage).load(manifest.version)
     slow = flatten(loaded.model)
-    assert len(slow.roots) > 200 * len(sound.roots)
+    assert len(slow.trees.roots) > 200 * len(sound.trees.roots)
     assert slow.probability(rows[0]) == pytest.approx(sound.probability(rows[0]), abs=1e-9)
     verify(slow, loaded.reference_rows, loaded.reference_probabilities, manifest.threshold)

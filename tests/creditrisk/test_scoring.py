@@ -21,7 +21,7 @@ from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression
 
 from creditrisk.errors import VersionUnservable
-from creditrisk.scoring import TOLERANCE, FlatModel, flatten, verify
+from creditrisk.scoring import TOLERANCE, FlatModel, FlatPair, flatten, verify
 
 ESTIMATORS: dict[str, Callable[[], Any]] = {
     "forest": lambda: RandomForestClassifier(25, max_depth=8, random_state=3, class_weight="balanced"),
@@ -157,6 +157,18 @@ class TestFlatModel:
             return min(times)
 
         assert fastest(lambda: flat.probability(values)) < fastest(lambda: model.predict_proba(row)) / 5
+
+
+class TestFlatPair:
+    @pytest.mark.parametrize(
+        "kinds",
+        [("forest", "boosting"), ("boosting", "forest"), ("forest", "forest"), ("boosting", "boosting")],
+    )
+    def test_says_what_each_says_by_itself(self, kinds: tuple[str, str]) -> None:
+        first, second = flattened(kinds[0]), flattened(kinds[1], missing=False)
+        pair = FlatPair.of(first, second)
+        for row in sample()[0][:500].tolist():
+            assert pair.probabilities(row) == (first.probability(row), second.probability(row))
 
 
 plain_values = st.one_of(

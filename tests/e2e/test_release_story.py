@@ -161,7 +161,8 @@ def test_a_good_version_goes_from_shadow_to_everybody_by_itself_once_approved(
     [
         (Fault.INVERTED, "the two decide differently on"),
         (Fault.DECLINING, "approval rate, challenger's less champion's: -"),
-        (Fault.RAISING, "IndexError"),
+        (Fault.RAISING, "one of its trees names a node or a feature that is not there"),
+        (Fault.FAILING, "its probability is nan"),
         (Fault.SLOW, "µs, over the limit of 1000 µs"),
     ],
     ids=lambda value: value.name if isinstance(value, Fault) else "",
@@ -172,7 +173,7 @@ def test_a_bad_version_is_aborted_as_a_shadow_for_what_is_wrong_with_it(
     reason = abort_reason(system, plant(system, published[1], fault))
     assert reason.startswith("step of share 0: ")
     assert words in reason
-    assert ("the challenger failed on" in reason) == (fault in (Fault.RAISING, Fault.SLOW))
+    assert ("the challenger failed on" in reason) == (fault in (Fault.RAISING, Fault.FAILING, Fault.SLOW))
     assert load.failures == {}
 
 

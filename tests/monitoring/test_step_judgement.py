@@ -112,7 +112,7 @@ def test_a_step_with_few_requests_waits_and_is_then_filled_up(settings: Settings
 
 
 @pytest.mark.parametrize(
-    ("fault", "words"), [(Fault.INVERTED, "decide differently"), (Fault.RAISING, "IndexError")]
+    ("fault", "words"), [(Fault.INVERTED, "decide differently"), (Fault.FAILING, "its probability is nan")]
 )
 def test_a_bad_version_is_found_out_by_yesterday_s_requests(
     settings: Settings, fault: Fault, words: str

@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,8 @@ from creditrisk.decisions import Arm
 from creditrisk.features import FeatureRow
 from creditrisk.reasons import Explainer
 from creditrisk.release import ReleaseAction, ReleaseRecord, arm_of
-from creditrisk.scoring import flatten
+from creditrisk.scoring import FlatPair, flatten
+from creditrisk.trees import Trees
 from serving.arms import score, score_many
 from serving.challenger import Challenger
 from serving.loaded_version import LoadedVersion
@@ -37,15 +39,30 @@ def rows() -> list[FeatureRow]:
 
 
 def loaded(version: str, seed: int, threshold: float, **planted: Any) -> LoadedVersion:
-    """A version; ``planted`` changes its flat model after it was proven."""
+    """A version; ``planted`` changes its flat model after it was proven, its trees by a function of them."""
     model, known = fitted(seed)
     flat = flatten(model)
     manifest = manifest_of(version, {"model.joblib": b""}, threshold=threshold)
-    return LoadedVersion(manifest, replace(flat, **planted), Explainer(flat, known))
+    harm = planted.get("trees", lambda trees: trees)
+    return LoadedVersion(
+        manifest, replace(flat, **planted | {"trees": harm(flat.trees)}), Explainer(flat, known)
+    )
+
+
+@cache
+def the_champion() -> LoadedVersion:
+    return loaded(CHAMPION, 1, threshold=0.2)
+
+
+@pytest.fixture(params=["apart", "at once"])
+def pace(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Whether requests come so slowly that each version is scored by itself, or so fast that none is."""
+    monkeypatch.setattr("serving.challenger.APART_NANOSECONDS", -1 if request.param == "apart" else 10**18)
+    return str(request.param)
 
 
 def challenged(share: float, challenger: Challenger | None) -> ServedModel:
-    champion = loaded(CHAMPION, 1, threshold=0.2)
+    champion = the_champion()
     record = ReleaseRecord(
         number=7,
         action=ReleaseAction.GROW,
@@ -63,7 +80,10 @@ def challenged(share: float, challenger: Challenger | None) -> ServedModel:
 
 def admitted(**planted: Any) -> Challenger:
     challenger = Challenger(CHALLENGER, LIMIT)
-    challenger.admit(loaded(CHALLENGER, 2, threshold=0.3, **planted))
+    version = loaded(CHALLENGER, 2, threshold=0.3, **planted)
+    pair = FlatPair.of(the_champion().flat, flatten(fitted(2)[0]))
+    harm = planted.get("trees", lambda trees: trees)
+    challenger.admit(version, replace(pair, second=version.flat, trees=harm(pair.trees)))
     return challenger
 
 
@@ -74,18 +94,26 @@ def own_probability(seed: int, row: FeatureRow) -> float:
 
 def out_of_range() -> dict[str, Any]:
     """Children beyond the last node for whoever has a car."""
-    flat = flatten(fitted(2)[0])
-    children = flat.children.copy()
-    places = np.arange(0, len(flat.cell), 4)
-    children[places[flat.cell[places] % 5 == 4] + 1] = 10**9
-    return {"children": children}
+
+    def harm(trees: Trees) -> Trees:
+        children = trees.children.copy()
+        children[trees.begins[4] + 1 : trees.begins[5] : 2] = 10**9
+        return replace(trees, children=children)
+
+    return {"trees": harm}
 
 
 def failing() -> list[tuple[dict[str, Any], str]]:
-    flat = flatten(fitted(2)[0])
+
+    def lost(trees: Trees) -> Trees:
+        return replace(trees, children=np.full_like(trees.children, 10**9))
+
+    def unknown(trees: Trees) -> Trees:
+        return replace(trees, value=np.full_like(trees.value, np.nan))
+
     return [
-        ({"children": np.full_like(flat.children, 10**9)}, "IndexError: index 1000000000 is out of bounds"),
-        ({"value": np.full_like(flat.value, np.nan)}, "its probability is nan, which is none"),
+        ({"trees": lost}, "IndexError: index 1000000000 is out of bounds"),
+        ({"trees": unknown}, "its probability is nan, which is none"),
         ({"logistic": lambda _: 1.5}, "its probability is 1.5, which is none"),
         ({"logistic": lambda _: -0.1}, "its probability is -0.1, which is none"),
         ({"divisor": 0.0}, "ZeroDivisionError: float division by zero"),
@@ -100,6 +128,7 @@ class TestWithoutChallenger:
             assert scored == (7, CHAMPION, CHAMPION, Arm.CHAMPION, expected, 0.2, int(expected >= 0.2), None)
 
 
+@pytest.mark.usefixtures("pace")
 class TestWithChallenger:
     def test_in_a_shadow_the_champion_decides_and_both_score(self) -> None:
         model = challenged(0.0, admitted())
@@ -128,13 +157,6 @@ class TestWithChallenger:
             assert scored.decision == int(expected >= threshold)
         assert arms == {Arm.CHAMPION, Arm.CHALLENGER}
 
-    def test_both_are_timed(self) -> None:
-        paired = score(challenged(0.0, admitted()), 1, rows()[0]).paired
-        assert paired is not None
-        assert paired.champion_microseconds > 0
-        assert paired.challenger_microseconds is not None
-        assert paired.challenger_microseconds > 0
-
     def test_reasons_are_those_of_the_version_that_decided(self) -> None:
         challenger = admitted()
         model = challenged(0.5, challenger)
@@ -143,7 +165,38 @@ class TestWithChallenger:
         assert model.explainer_of(CHAMPION) is model.explainer
 
 
+class TestTimes:
+    def test_are_those_of_each_now_and_then(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("serving.challenger.APART_NANOSECONDS", 20_000_000)
+        model, row = challenged(0.0, admitted()), rows()[0]
+        timed, at_once = 0, 0
+        began = time.monotonic()
+        while time.monotonic() - began < 0.3:
+            paired = score(model, 1, row).paired
+            assert paired is not None
+            assert (paired.champion_microseconds is None) == (paired.challenger_microseconds is None)
+            if paired.champion_microseconds is None:
+                at_once += 1
+            else:
+                assert paired.champion_microseconds > 0
+                timed += 1
+        assert 1 <= timed <= 16
+        assert at_once > timed
+
+    def test_are_those_of_each_where_the_pair_is_of_another_champion(self) -> None:
+        challenger = Challenger(CHALLENGER, LIMIT)
+        version = loaded(CHALLENGER, 2, threshold=0.3)
+        challenger.admit(version, FlatPair.of(loaded(CHAMPION, 3, threshold=0.2).flat, version.flat))
+        model = challenged(0.0, challenger)
+        for row in rows()[:20]:
+            scored = score(model, 1, row)
+            assert scored.probability == own_probability(1, row)
+            assert scored.paired is not None
+            assert scored.paired.champion_microseconds is not None
+
+
 class TestChallengerThatFails:
+    @pytest.mark.usefixtures("pace")
     @pytest.mark.parametrize(("planted", "problem"), failing())
     def test_never_touches_the_answer(self, planted: dict[str, Any], problem: str) -> None:
         model = challenged(0.5, admitted(**planted))
@@ -168,6 +221,7 @@ class TestChallengerThatFails:
             assert str(scored.paired.challenger_problem).startswith(problem)
         assert arms == {Arm.FALLBACK, Arm.CHAMPION}
 
+    @pytest.mark.usefixtures("pace")
     def test_on_some_rows_decides_on_the_others(self) -> None:
         model = challenged(1.0, admitted(**out_of_range()))
         scored = [score(model, customer, row) for customer, row in zip(CUSTOMERS, rows(), strict=True)]
@@ -204,7 +258,8 @@ class TestChallengerThatFails:
 
 
 class TestSlowChallenger:
-    def test_is_scored_no_more_after_five_rows_in_a_row(self) -> None:
+    def test_is_scored_no_more_after_five_rows_in_a_row(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("serving.challenger.APART_NANOSECONDS", -1)
         pace = {"slow": True}
         logistic = flatten(fitted(2)[0]).logistic
 
@@ -239,6 +294,7 @@ class TestSlowChallenger:
 
 
 class TestScoreMany:
+    @pytest.mark.usefixtures("pace")
     @pytest.mark.parametrize("planted", [{}, out_of_range(), *(planted for planted, _ in failing())])
     def test_says_of_each_row_what_is_said_of_it_alone(self, planted: dict[str, Any]) -> None:
         model = challenged(0.5, admitted(**planted))
@@ -259,7 +315,6 @@ class TestScoreMany:
 
 
 def _untimed(scored: Any) -> Any:
-    paired = scored.paired._replace(champion_microseconds=0)
-    if paired.challenger_microseconds is not None:
-        paired = paired._replace(challenger_microseconds=0)
-    return scored._replace(paired=paired)
+    return scored._replace(
+        paired=scored.paired._replace(champion_microseconds=None, challenger_microseconds=None)
+    )
