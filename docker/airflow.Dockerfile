@@ -20,7 +20,8 @@ RUN apt-get update \
     && groupadd --gid 10001 creditrisk \
     && useradd --uid 10001 --gid creditrisk --home-dir /opt/airflow --create-home creditrisk \
     && install -d -o creditrisk -g creditrisk /opt/airflow/logs /opt/airflow/logins \
-       /var/lib/creditrisk /var/lib/creditrisk/lake /var/lib/creditrisk/registry /var/lib/creditrisk/mlflow
+       /var/lib/creditrisk /var/lib/creditrisk/lake /var/lib/creditrisk/registry /var/lib/creditrisk/mlflow \
+       /var/lib/creditrisk/metrics-key
 
 COPY --from=environment /opt/venv /opt/venv
 WORKDIR /opt/creditrisk

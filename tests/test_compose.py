@@ -15,6 +15,7 @@ COMPOSE_FILE = PROJECT_ROOT / "docker-compose.yaml"
 COMPOSE: dict[str, Any] = yaml.safe_load(COMPOSE_FILE.read_text())
 SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
 ONE_OFF = {"postgres-roles", "airflow-init"}
+OTHERS_IMAGES = {"postgres", "postgres-roles", "prometheus", "grafana"}
 BIN = Path(sys.executable).parent
 REQUIRED = re.compile(r"\$\{(\w+):\?")
 SECRET_NAMES = re.compile(r"PASSWORD$|SECRET|_KEY$|TOKEN")
@@ -40,6 +41,8 @@ def test_the_whole_system_is_there() -> None:
             "airflow-dag-processor",
             "airflow-triggerer",
             "api",
+            "prometheus",
+            "grafana",
         }
         | ONE_OFF
     )
@@ -95,7 +98,9 @@ def test_every_image_is_pinned(name: str) -> None:
         )
         assert any(other["image"] == image and "build" in other for other in SERVICES.values())
     else:
-        assert re.fullmatch(r"postgres:18\.\d+-bookworm", image)
+        assert re.fullmatch(
+            r"postgres:18\.\d+-bookworm|prom/prometheus:v3\.\d+\.\d+|grafana/grafana:\d+\.\d+\.\d+", image
+        )
 
 
 @services
@@ -155,7 +160,8 @@ cli.commands["server"].make_context("server", {command_of("mlflow")[2:]!r})
 def test_every_program_and_file_of_ours_exists(name: str) -> None:
     service = SERVICES[name]
     for words in (command_of(name), service.get("healthcheck", {}).get("test", [])[1:]):
-        if words and words[0] not in ("psql", "pg_isready"):  # the Postgres image's own
+        # Those of other images are their own.
+        if words and name not in OTHERS_IMAGES:
             assert (BIN / words[0]).exists(), words
         for word in words:
             assert not word.startswith("docker/") or (PROJECT_ROOT / word).is_file(), word
