@@ -23,7 +23,7 @@ from typing import Any
 from airflow.sdk import DAG, CronTriggerTimetable, Param, task
 
 from creditrisk.settings import load_settings
-from plugins.defaults import DEFAULT_ARGS
+from plugins.defaults import WATCHED_ARGS
 
 settings = load_settings()
 
@@ -39,7 +39,7 @@ with DAG(
     # Each is a process of its own, and they share the machine with what serves.
     max_active_tasks=2,
     dagrun_timeout=timedelta(hours=4),
-    default_args={**DEFAULT_ARGS, "execution_timeout": timedelta(hours=1)},
+    default_args={**WATCHED_ARGS, "execution_timeout": timedelta(hours=1)},
     tags=["monitoring", "daily"],
     params={
         "day": Param(

@@ -15,6 +15,8 @@ import psycopg2
 import pytest
 import yaml
 
+from creditrisk.key_store import list_keys
+from creditrisk.online_store import OnlineStore
 from creditrisk.settings import PROJECT_ROOT, Settings
 from local import postgres, postgres_programs
 
@@ -130,3 +132,28 @@ def test_a_password_that_is_not_set_stops_it(bare_server: dict[str, str]) -> Non
     done = apply_roles({**bare_server, **without})
     assert done.returncode == 3
     assert "syntax error" in done.stderr
+
+
+def test_the_key_of_prometheus_is_made_once_and_anew_where_it_is_lost(
+    market_settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    OnlineStore(market_settings).migrate()
+    publisher = market_settings.publisher_database_url
+    assert publisher is not None
+    monkeypatch.setenv("CREDITRISK_VAR_DIR", str(market_settings.var_dir))
+    monkeypatch.setenv("CREDITRISK_MARKET", market_settings.market)
+    monkeypatch.setenv("CREDITRISK_PUBLISHER_DATABASE_URL", publisher.get_secret_value())
+    write_metrics_key = runpy.run_path(str(PROJECT_ROOT / "docker" / "init.py"))["write_metrics_key"]
+    file = tmp_path / "key" / "metrics"
+    write_metrics_key(file)
+    first = file.read_text()
+    write_metrics_key(file)
+    assert file.read_text() == first
+    assert stat.S_IMODE(file.stat().st_mode) == 0o444  # Prometheus runs as a user of its own
+    file.unlink()
+    write_metrics_key(file)
+    assert file.read_text() != first
+    assert [(key.name, key.scopes, key.revoked_by) for key in list_keys(market_settings)] == [
+        ("prometheus", ["metrics"], "docker/init.py"),
+        ("prometheus", ["metrics"], None),
+    ]

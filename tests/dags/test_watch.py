@@ -1,0 +1,39 @@
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from plugins.watch_tasks import note_failure, note_success
+from tests.dags.conftest import parse
+
+TOLD = ("train_model", "promote_model", "roll_back_model", "remove_expired", "monitor_model")
+
+
+def test_looks_every_five_minutes_from_the_start_on(dags: Mapping[str, Any]) -> None:
+    dag = dags["watch"]
+    assert dag.timetable.expression == "*/5 * * * *"
+    assert dag.is_paused_upon_creation is False
+    assert list(dag.task_dict) == ["watch"]
+    assert dag.task_dict["watch"].execution_timeout <= timedelta(minutes=5)
+
+
+def test_an_empty_setting_switches_it_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CREDITRISK_ALERTS__WATCH_SCHEDULE", "")
+    assert not parse().dags["watch"].timetable.can_be_scheduled
+
+
+@pytest.mark.parametrize("dag_id", TOLD)
+def test_every_task_tells_the_watch_how_it_went(dags: Mapping[str, Any], dag_id: str) -> None:
+    for task in dags[dag_id].tasks:
+        assert list(task.on_failure_callback) == [note_failure], task.task_id
+        assert list(task.on_success_callback) == [note_success], task.task_id
+
+
+def test_of_a_release_only_its_settling_does_as_an_abort_is_told_by_itself(dags: Mapping[str, Any]) -> None:
+    told = [task.task_id for task in dags["release_model"].tasks if task.on_failure_callback]
+    assert told == ["settle"]
+
+
+def test_the_watch_tells_nobody_of_itself(dags: Mapping[str, Any]) -> None:
+    assert not dags["watch"].task_dict["watch"].on_failure_callback
