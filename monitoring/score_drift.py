@@ -80,9 +80,12 @@ def _unseen(group: Group, sample: Sequence[SampledCustomer]) -> Measure:
             asked += len(theirs)
             seen += int(np.isin(theirs, reference.customers).sum())
     limits = group.limits
-    why = group.too_few(asked, limits.least_rows)
-    if why:
-        return not_judged(UNSEEN, group.part, why)
+    if asked < limits.least_rows:
+        unmatched = group.unmatched()
+        why = f"{asked:,} customers, and {limits.least_rows:,} are needed" + (
+            f" ({unmatched})" if unmatched else ""
+        )
+        return not_judged(UNSEEN, group.part, why, limits.unseen_customers_share_warn)
     share = (asked - seen) / asked
     says = f"{asked - seen:,} of {asked:,} customers are not in the training set of the model that decided ({share:.2%})."
     bounds = Limits(limits.unseen_customers_share_warn, limits.unseen_customers_share_fail, "{:.2%}")
