@@ -34,11 +34,11 @@ NAMES = {
     "approval_rate": "Approval rate",
     "unseen_customers_share": "Customers whom the training set does not know",
     "decisions": "Decisions",
-    "incoming_population_stability_index": "Incoming loans (population stability index)",
+    "incoming_population_stability_index": "Incoming loans (index)",
     "skew_rows": "Decisions on other features than the job's own",
     "snapshot_age_days": "Days since the snapshot's date",
     "model_age_days": "Days since the model's date",
-    "volume_ratio": "Decisions by the usual of the weekday",
+    "volume_ratio": "Decisions against the usual of the weekday",
 }
 _SHARES = ("missing_share", "out_of_bounds_share", "approval_rate", "unseen_customers_share")
 _WORST = ("fail", "warn", "not judged", "pass")
@@ -116,15 +116,22 @@ def by_feature(found: Sequence[Line]) -> list[tuple[str, dict[str, Line]]]:
 
 def figure_of(metrics: Sequence[Metric], metric: str) -> Figure | None:
     """Every part of a metric as a line over the days, with the limits that hold for them; None without values."""
-    series, limits = [], {}
+    series: list[Series] = []
+    limits: set[float] = set()
     for part, group in groupby([one for one in metrics if one.metric == metric], key=lambda one: one.part):
         rows = list(group)
         if any(one.value is not None for one in rows):
             series.append(
                 Series(part.rsplit("/", 1)[-1], [one.day for one in rows], [one.value for one in rows])
             )
-            limits.update({f"limit {one.limit:g}": one.limit for one in rows if one.limit is not None})
-    return lines(series, limits=limits, share=metric in _SHARES, height=300) if series else None
+            limits.update(one.limit for one in rows[-1:] if one.limit is not None)
+    return (
+        lines(
+            series, limits=[("limit", limit) for limit in sorted(limits)], share=metric in _SHARES, height=300
+        )
+        if series
+        else None
+    )
 
 
 def distribution_of(feature: str, detail: dict[str, Any] | None) -> Figure | None:

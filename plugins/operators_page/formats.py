@@ -19,6 +19,8 @@ def figure(value: float | None) -> str:
         return NOTHING
     if float(value).is_integer() and abs(value) < 1e15:
         return f"{value:,.0f}"
+    if abs(value) < 1e-4:
+        return f"{'-' if value < 0 else ''}<0.0001"
     return f"{value:,.4g}" if abs(value) < 1e4 else f"{value:,.0f}"
 
 

@@ -126,7 +126,7 @@ def figure_of(manifests: Sequence[ModelManifest], floor: float) -> Figure | None
         low=[estimate.low for estimate in estimates],
         high=[estimate.high for estimate in estimates],
     )
-    return lines([series], limits={"floor of the gate": floor}, from_zero=False)
+    return lines([series], limits=[("floor of the gate", floor)], from_zero=False)
 
 
 @router.get("/models")

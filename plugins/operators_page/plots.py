@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
 
+from plugins.operators_page.formats import figure
+
 Moment = date | datetime
 
 
@@ -52,7 +54,7 @@ class Series:
 def lines(
     series: Sequence[Series],
     *,
-    limits: Mapping[str, float] | None = None,
+    limits: Sequence[tuple[str, float]] = (),
     height: int = 260,
     unit: str = "",
     share: bool = False,
@@ -63,15 +65,14 @@ def lines(
 
     Args:
         series: the lines.
-        limits: by name, each a horizontal line.
+        limits: names and values, each a horizontal line.
         height: in pixels.
         unit: of the values.
         share: whether the values are shares, written as per cents.
         from_zero: whether the axis begins at 0.
         words: what the figure shows; else it is told from the series.
     """
-    limits = limits or {}
-    annotations = [_label(name, value) for name, value in limits.items()]
+    annotations = [_label(name, value) for name, value in limits]
     layout = {
         "height": height,
         "margin": {"l": 48, "r": 16, "t": 24, "b": 40},
@@ -80,11 +81,11 @@ def lines(
         "hovermode": "x unified",
         "xaxis": {"type": "date"} if series and _is_time(series[0].x) else {},
         "yaxis": {
-            "tickformat": ".1%" if share else None,
+            "tickformat": ".3~%" if share else None,
             "title": {"text": unit},
             "rangemode": "tozero" if from_zero else "normal",
         },
-        "shapes": [_limit(value) for value in limits.values()],
+        "shapes": [_limit(value) for _, value in limits],
         "annotations": annotations,
     }
     return _figure([_trace(one) for one in series], layout, height, words or _told(series, limits))
@@ -183,20 +184,20 @@ def _limit(value: float) -> dict[str, Any]:
 
 def _label(name: str, value: float) -> dict[str, Any]:
     return {
-        "xref": "paper", "x": 1, "xanchor": "right", "y": value, "yanchor": "bottom", "showarrow": False, "text": name,
+        "xref": "paper", "x": 1, "xanchor": "right", "y": value, "yanchor": "bottom", "showarrow": False, "text": f"{name} {figure(value)}",
         "font": {"size": 11},
     }  # fmt: skip
 
 
-def _told(series: Sequence[Series], limits: Mapping[str, float]) -> str:
+def _told(series: Sequence[Series], limits: Sequence[tuple[str, float]]) -> str:
     said = []
     for one in series:
         known = [value for value in one.y if value is not None]
         if known:
             said.append(
-                f"{one.name}: {len(known)} values, the newest {known[-1]:.4g}, the highest {max(known):.4g}"
+                f"{one.name}: {len(known)} values, the newest {figure(known[-1])}, the highest {figure(max(known))}"
             )
-    said += [f"{name} {value:g}" for name, value in limits.items()]
+    said += [f"{name} {figure(value)}" for name, value in limits]
     return "; ".join(said) or "nothing to draw"
 
 

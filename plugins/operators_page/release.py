@@ -142,11 +142,11 @@ def figures_of(looks: Sequence[Look]) -> list[tuple[str, Figure]]:
             high=[check["high"] for _, check in known],
         )
         limit = known[-1][1]["limit"]
-        limits = {"limit": limit} if limit is not None else {}
+        limits = [("limit", limit)] if limit is not None else []
         if name == "customers":
-            limits = {"asked for": limit}
+            limits = [("asked for", limit)]
         elif name in _BOTH_SIDES and limit is not None:
-            limits = {"limit": limit, "limit below": -limit}
+            limits = [("limit", limit), ("limit", -limit)]
         made.append(
             (
                 words,
