@@ -17,7 +17,7 @@ class Vintage:
     """The decisions of a month that a version scored as champion or as challenger, and their outcomes so far."""
 
     month: date
-    """Its first day, in UTC."""
+    """Its first day, in the market's time zone."""
     version: str
     arm: str
     """``champion`` or ``challenger``: what the version was when it scored, whoever decided."""

@@ -8,8 +8,9 @@ month.
 import io
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime, time, timedelta
 from typing import Any, NamedTuple
+from zoneinfo import ZoneInfo
 
 from psycopg2 import extensions, sql
 
@@ -42,7 +43,7 @@ _KEYS = """
 
 _QUESTIONS = sql.SQL("""
     CREATE TEMPORARY TABLE questions ON COMMIT DROP AS
-    SELECT date_trunc('month', decided_at AT TIME ZONE 'UTC')::date AS month, scored.version, scored.arm,
+    SELECT date_trunc('month', decided_at AT TIME ZONE %(zone)s)::date AS month, scored.version, scored.arm,
         scored.beside, d.customer,
         d.as_of, n.loan_id, min(ARRAY[extract(epoch FROM decided_at), score, decision]::float8[]) AS first
     FROM {decisions} AS d
@@ -133,18 +134,25 @@ class RestsOn:
 class OutcomeReads:
     """One transaction of the publisher's, whose temporary tables the lake's side is copied into."""
 
-    def __init__(self, cursor: extensions.cursor, schema: StoreSchema, first: date, last: date) -> None:
+    def __init__(
+        self, cursor: extensions.cursor, schema: StoreSchema, first: date, last: date, zone: ZoneInfo
+    ) -> None:
         """Make the tables.
 
         Args:
             cursor: in a transaction, with which the tables go.
             schema: the market's.
-            first: the first day of decisions, in UTC.
+            first: the first day of decisions.
             last: the last day.
+            zone: the market's time zone, which days and months are of.
         """
         self._cursor = cursor
         self._decisions = schema.table("decisions")
-        self._time = {"since": _midnight(first), "until": _midnight(last + timedelta(days=1))}
+        self._time = {
+            "since": datetime.combine(first, time(), zone),
+            "until": datetime.combine(last + timedelta(days=1), time(), zone),
+            "zone": zone.key,
+        }
         cursor.execute("SELECT set_config('work_mem', %s, true)", (_WORK_MEMORY,))
         cursor.execute("SELECT set_config('statement_timeout', %s, true)", (_STATEMENT_TIMEOUT,))
         cursor.execute(_TABLES)
@@ -208,7 +216,3 @@ class OutcomeReads:
             if not rows:
                 return
             yield from rows
-
-
-def _midnight(day: date) -> datetime:
-    return datetime(day.year, day.month, day.day, tzinfo=UTC)

@@ -2,7 +2,7 @@
 
 import logging
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import date, datetime, time, timedelta
 from typing import Any
 
 from creditrisk.errors import NothingServed, SnapshotError, StorageError
@@ -34,7 +34,7 @@ METRICS = (
 def measure_results(settings: Settings, day: date) -> Results:
     """Measure how decisions up to a day turned out, and keep it: vintages, and the day's measures.
 
-    A day can be measured again: it sees the decisions up to that day (in UTC) and the outcomes known by it, and
+    A day can be measured again: it sees the decisions up to its end, in the market's time zone, and the outcomes known by it, and
     replaces what was measured of it. A vintage that a later day knows more of stays as it is.
 
     Raises:
@@ -61,7 +61,7 @@ class _ResultsReader:
         judge = ResultsJudge(self.day, limits, self.settings.model_gate, self._serving())
         first = _month_before(self.day, limits.months - 1)
         with schema.connected() as connection, connection, connection.cursor() as cursor:
-            reads = OutcomeReads(cursor, schema, first, self.day)
+            reads = OutcomeReads(cursor, schema, first, self.day, self.settings.zone)
             unreadable = self._copied(reads, reads.rests_on())
             return judge.results(reads.counted(limits.horizon_days, unreadable))
 
@@ -113,7 +113,7 @@ class _ResultsReader:
     def _serving(self) -> frozenset[str] | None:
         """The versions in force at the day's end, or None before the first release."""
         ledger = ReleaseLedger(Storage(self.settings.registry_root))
-        end = datetime.combine(self.day + timedelta(days=1), time(), UTC)
+        end = datetime.combine(self.day + timedelta(days=1), time(), self.settings.zone)
         try:
             record = ledger.served_at(end)
         except NothingServed:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -31,11 +32,13 @@ class Lake:
     unreadable: Sequence[str] = ()
 
 
-def read(settings: Settings, records: Sequence[DecisionRecord], lake: Lake) -> list[Counted]:
+def read(
+    settings: Settings, records: Sequence[DecisionRecord], lake: Lake, zone: str = "UTC"
+) -> list[Counted]:
     log(settings, records)
     schema = StoreSchema.of(settings)
     with schema.connected() as connection, connection, connection.cursor() as cursor:
-        reads = OutcomeReads(cursor, schema, NOVEMBER, date(2020, 12, 31))
+        reads = OutcomeReads(cursor, schema, NOVEMBER, date(2020, 12, 31), ZoneInfo(zone))
         reads.copy("named_snapshots", [f"{SNAPSHOT},0\n".encode()])
         reads.copy(
             "newest_loans", [f"0,{customer},{loan}\n".encode() for customer, loan in lake.newest.items()]
@@ -186,8 +189,18 @@ def test_what_decisions_rest_on_is_told_of_the_days_asked_for(market_settings: S
     log(market_settings, records)
     schema = StoreSchema.of(market_settings)
     with schema.connected() as connection, connection, connection.cursor() as cursor:
-        reads = OutcomeReads(cursor, schema, NOVEMBER, date(2020, 12, 31))
+        reads = OutcomeReads(cursor, schema, NOVEMBER, date(2020, 12, 31), ZoneInfo("UTC"))
         assert reads.rests_on() == RestsOn(frozenset({CHAMPION, CHALLENGER}), frozenset({SNAPSHOT}), ASKED)
+
+
+def test_months_and_days_are_those_of_the_market_s_time_zone(market_settings: Settings) -> None:
+    first_of_december, last_of_year = (
+        datetime(2020, 12, 1, 5, tzinfo=UTC), datetime(2021, 1, 1, 5, tzinfo=UTC),
+    )  # fmt: skip
+    records = [newest(1, decided_at=first_of_december), newest(2, decided_at=last_of_year)]
+    assert [each.scorer.month for each in read(market_settings, records, Lake())] == [DECEMBER]
+    there = read(market_settings, [], Lake(), "America/Mexico_City")
+    assert [each.scorer.month for each in there] == [NOVEMBER, DECEMBER]
 
 
 @pytest.mark.parametrize("probability", [0.0, 1e-9, 0.5, 1.0])
