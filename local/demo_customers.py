@@ -18,7 +18,7 @@ from creditrisk.features import (
     mean_amount,
     years_on_the_job,
 )
-from creditrisk.snapshots import SnapshotCatalog, SnapshotId
+from creditrisk.snapshots import SnapshotId
 from creditrisk.storage import Storage
 
 RAW_NAMES = tuple(column.name for column in RAW_COLUMNS)
@@ -161,15 +161,16 @@ def _landed_rows(lake: Storage, snapshot: SnapshotId) -> Iterator[Mapping[str, s
     if root is None:
         raise SnapshotMissing(f"lake {lake.url}: not on this machine's disk, where the sample market is")
     files = [str(root / key) for key in lake.keys("raw/loans") if key.endswith((".csv", ".csv.gz"))]
-    found = SnapshotCatalog(lake).manifest(snapshot).counts.loans
+    good = str(root / snapshot.folder / "loans" / "*.parquet")
     names = ", ".join(f'any_value("{name}") AS "{name}"' for name in RAW_NAMES if name != "loan_id")
     with duckdb.connect() as connection:
         rows = connection.execute(
             f"SELECT loan_id, {names} FROM read_csv(?, header = true, all_varchar = true, quote = '', "  # noqa: S608
             "ignore_errors = true, null_padding = false) AS raw SEMI JOIN read_parquet(?) AS good "
             "ON raw.loan_id = good.loan_id::varchar GROUP BY loan_id",
-            [files, str(root / snapshot.folder / "loans" / "*.parquet")],
+            [files, good],
         ).fetchall()
+        ((found,),) = connection.execute("SELECT count(*) FROM read_parquet(?)", [good]).fetchall()
     if len(rows) != found:
         raise SnapshotMissing(
             f"snapshot {snapshot}: {len(rows)} of its {found} loans were found among {files}"

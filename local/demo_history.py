@@ -76,7 +76,7 @@ class DemoHistory:
                 publish_snapshot(self.settings, str(served), publish_older=True)
             tables.count_traffic()
         with self.progress.step("Measuring every day"):
-            self._measure(self.days)
+            self._measure(self.wanted.measured(self.days))
         return telling.said(served)
 
     @property
@@ -113,6 +113,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--decisions", type=int, default=usual.decisions_a_day, metavar="N", help="a day")
     parser.add_argument("--seed", type=int, default=usual.seed)
     parser.add_argument("--real-nights", type=int, default=usual.real_nights, metavar="N")
+    parser.add_argument("--measured-days", type=int, metavar="N", help="measure the last days only")
     parser.add_argument("--fault", action="append", default=[], choices=[str(each) for each in Fault])
     parser.add_argument(
         "--market", help=f"the market, where it is not '{SAMPLE}'; generated rows are mixed into it"
@@ -127,7 +128,12 @@ def main(argv: Sequence[str] | None = None) -> int:
                 f"them: make run LOANS={SAMPLE} first, or say --market {settings.market}"
             )
         wanted = Wanted(
-            asked.days, asked.decisions, asked.seed, asked.real_nights, frozenset(map(Fault, asked.fault))
+            asked.days,
+            asked.decisions,
+            asked.seed,
+            asked.real_nights,
+            asked.measured_days,
+            frozenset(map(Fault, asked.fault)),
         )
         lines = remove(settings) if asked.remove else DemoHistory(settings, wanted, Progress()).make()
     except (CreditRiskError, StackError) as error:

@@ -40,7 +40,13 @@ class Wanted:
     seed: int = 7
     real_nights: int = 3
     """How many of the last nights the feature job itself builds."""
+    measured_days: int | None = None
+    """How many of the last days are measured; None: all."""
     faults: frozenset[Fault] = frozenset()
+
+    def measured(self, days: list[date]) -> list[date]:
+        """Those of some days, oldest first, that are measured."""
+        return days if self.measured_days is None else days[max(len(days) - self.measured_days, 0) :]
 
 
 @dataclass(slots=True)
@@ -87,7 +93,7 @@ class Telling:
             f"  {self.decisions:,} decisions by {self.release.champion} (key name 'demo history')",
             f"  {loans:,} loans that followed, and the outcomes of {labels:,} that are known by now, under raw/",
             f"  {len(days) + 1} nights (run ids 'generated …'), of which the feature job built {', '.join(self.real) or 'none'}",
-            f"  measures of {len(days)} days; faults planted: {planted}; {served} is being served",
+            f"  measures of {len(self.wanted.measured(days))} days; faults planted: {planted}; {served} is being served",
             "To remove it: python -m local.demo_history --remove",
         ]
 

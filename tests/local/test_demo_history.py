@@ -1,0 +1,234 @@
+"""A generated month in a real store, watched as a month of life would be: silent when healthy, each fault found alone.
+
+Days are fixed, so that the month is the same on every day it is generated on.
+"""
+
+from collections import Counter
+from collections.abc import Callable
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+import pyarrow.csv
+import pytest
+
+from creditrisk.monitoring_limits import MonitoringLimits
+from creditrisk.online_store import OnlineStore
+from creditrisk.refresh import judge_snapshot, publish_snapshot
+from creditrisk.release_ledger import promote
+from creditrisk.results_limits import ResultsLimits
+from creditrisk.settings import Settings
+from creditrisk.snapshots import SnapshotCatalog, SnapshotId
+from creditrisk.storage import Storage
+from local import demo_history, demo_snapshots
+from local.demo_customers import LoanBook
+from local.demo_history import DemoHistory
+from local.demo_month import FIRST_LOAN_ID, Fault, Outcomes
+from local.demo_removal import remove
+from local.demo_snapshots import GENERATED, SnapshotWriter
+from local.demo_telling import Wanted
+from local.generate_loans import generate_loans
+from local.progress import Progress
+from monitoring.watch import Watch
+from tests.creditrisk.published_market import ask
+from tests.monitoring.generated_market import GeneratedMarket
+from tests.monitoring.outcome_world import Loan, write_snapshot
+from tests.monitoring.watched_month import WELL
+
+NEWEST = date(2021, 6, 24)
+NOON = datetime(2021, 6, 25, 12, tzinfo=UTC)
+CUSTOMERS, DAYS, SEED = 700, 730, 3
+VERSION = f"{NEWEST}-aaaaaaaaaa"
+MEASURED = 6
+FIRST = NEWEST - timedelta(days=29)
+
+
+@pytest.fixture
+def market(market_settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Settings:
+    """Loans landed and built into a snapshot, and a version trained on them and released."""
+    limits = {"results": ResultsLimits(overdue_days=22), "monitoring": MonitoringLimits(least_rows=100)}
+    settings = market_settings.model_copy(update=limits)
+    lake, registry = Storage(settings.lake_root), Storage(settings.registry_root)
+    file = settings.var_dir / "loans.csv"
+    generate_loans(file, CUSTOMERS, DAYS, SEED, NEWEST, with_bad_rows=False)
+    lake.create(f"raw/loans/{NEWEST}/loans.csv", file)
+    rows = pyarrow.csv.read_csv(file).select(["loan_id", "id", "loan_date", "status"]).to_pylist()
+    OnlineStore(settings).migrate()
+    _write_base(settings, rows, monkeypatch)
+    GeneratedMarket(NEWEST, CUSTOMERS, DAYS, SEED).train(registry, NEWEST, VERSION)
+    promote(settings, VERSION, by="a test", reason="to decide")
+    return settings
+
+
+def _write_base(settings: Settings, rows: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch) -> None:
+    """The market's own snapshot: what a history writes, without its mark; its types are those of a simpler one."""
+    catalog = SnapshotCatalog(Storage(settings.lake_root))
+    simple = SnapshotId.parse(write_snapshot(settings, NEWEST, [Loan(*row.values()) for row in rows]))
+    book = LoanBook.of_market(catalog.lake, simple)
+    book.take_until(NEWEST)
+    with monkeypatch.context() as unmarked:
+        unmarked.setattr(demo_snapshots, "GENERATED", "the feature job")
+        writer = SnapshotWriter(catalog, catalog.manifest(simple))
+        own = writer.write(book, Outcomes(), NEWEST, NOON)
+    catalog.lake.remove_folder(simple.folder)
+    judge_snapshot(settings, own.snapshot)
+
+
+Teller = Callable[..., Settings]
+
+
+@pytest.fixture
+def told(market: Settings) -> Teller:
+    """Tells a month, with faults; the settings of its market."""
+
+    def tell(*faults: Fault, decisions: int = 700, measured: int = 3, days: int = 30) -> Settings:
+        wanted = Wanted(days, decisions, SEED, 0, measured, frozenset(faults))
+        DemoHistory(market, wanted, Progress(), now=NOON).make()
+        return market
+
+    return tell
+
+
+def alerts_of(settings: Settings, *mornings: datetime) -> Counter[str]:
+    """What the watch tells at some moments, one after the other."""
+    started = Counter[str]()
+    for morning in mornings:
+        found = Watch(settings).look(now=morning, parts=WELL)
+        started.update(one.rule.name for one in found.started)
+    return started
+
+
+def morning_after(day: date) -> datetime:
+    return datetime(day.year, day.month, day.day, 8, tzinfo=UTC) + timedelta(days=1)
+
+
+def test_a_healthy_month_is_silent_and_every_view_has_something_true_to_say(told: Teller) -> None:
+    settings = told(measured=MEASURED)
+    mornings = [morning_after(NEWEST - timedelta(days=back)) for back in reversed(range(MEASURED))]
+    assert alerts_of(settings, *mornings) == {}
+
+    verdicts = dict(ask(settings, "SELECT verdict, count(*)::int FROM {schema}.metrics GROUP BY 1", "reader"))
+    assert set(verdicts) == {"pass", "not judged"}
+    for metric in ("skew_rows", "drift_test", "score_population_stability_index", "snapshot_age_days"):
+        question = (
+            f"SELECT count(DISTINCT day)::int, max(verdict) FROM {{schema}}.metrics WHERE metric = '{metric}'"
+        )
+        assert ask(settings, question, "reader") == [(MEASURED, "pass")], metric
+
+    ((decided, keys, first, last, arms),) = ask(
+        settings,
+        "SELECT count(*)::int, array_agg(DISTINCT key_name), min(decided_at), max(decided_at), "
+        "array_agg(DISTINCT arm || ' ' || model_version) FROM {schema}.decisions",
+        "reader",
+    )
+    assert decided == pytest.approx(31 * 700, rel=0.1)
+    assert (keys, arms) == (["demo history"], [f"champion {VERSION}"])
+    assert (first.date(), NOON - last < timedelta(hours=1), last <= NOON) == (FIRST, True, True)
+    ((one,),) = ask(settings, "SELECT decision_id::text FROM {schema}.decisions LIMIT 1", "reader")
+    assert UUID(one).version == 7
+
+    question = "SELECT sum(requests) FILTER (WHERE status = 200)::int, count(DISTINCT status)::int FROM {schema}.traffic"
+    assert ask(settings, question, "reader") == [(decided, 2)]
+
+    nights = ask(settings, "SELECT as_of, run_id, outcome, verdict FROM {schema}.nights ORDER BY 1", "reader")
+    assert [(day, run) for day, run, *_ in nights] == [
+        (day, f"generated {day}") for day in (FIRST + timedelta(days=number) for number in range(-1, 30))
+    ]
+    assert {rest for _, _, *rest_of in nights for rest in [tuple(rest_of)]} == {("published", "pass")}
+
+
+def test_outcomes_come_weeks_later_for_loans_that_were_granted(told: Teller) -> None:
+    settings = told(measured=0)
+    lake = Storage(settings.lake_root)
+    loans, labels = {}, {}
+    for key in lake.keys("raw"):
+        if "demo-history" not in key:
+            continue
+        rows = [line.split(",") for line in lake.read(key).decode().splitlines()[1:]]
+        landed = date.fromisoformat(key.split("/")[2])
+        if "/loans/" in key:
+            loans |= {int(row[0]): (landed, int(row[1]), row[19]) for row in rows}
+        else:
+            labels |= {int(row[0]): (landed, date.fromisoformat(row[2])) for row in rows}
+    assert min(loans) > FIRST_LOAN_ID
+    assert {status for _, _, status in loans.values()} == {""}
+    assert 0 < len(labels) < len(loans)
+    for loan, (landed, known_on) in labels.items():
+        assert landed == known_on <= NEWEST
+        assert 7 <= (known_on - loans[loan][0]).days <= 21
+    granted = set(
+        ask(
+            settings,
+            "SELECT customer, as_of FROM {schema}.decisions WHERE decision = 0 AND loan = 'next'",
+            "reader",
+        )
+    )
+    assert {(customer, day) for day, customer, _ in loans.values()} <= granted
+
+
+@pytest.mark.parametrize(
+    ("fault", "rule", "days", "decisions"),
+    [
+        (Fault.DRIFT, "drift", 14, 700),
+        (Fault.LATE_LABELS, "labels_overdue", 30, 700),
+        (Fault.LATE_NIGHT, "nightly_late", 8, 700),
+        (Fault.NIGHT_NEVER_STARTED, "nightly_never_started", 8, 700),
+        (Fault.BAD_OUTCOMES, "realised_quality", 30, 1500),
+    ],
+)
+def test_a_planted_fault_gives_its_alert_and_no_other(
+    told: Teller, fault: Fault, rule: str, days: int, decisions: int
+) -> None:
+    settings = told(fault, days=days, decisions=decisions)
+    mornings = [morning_after(NEWEST - timedelta(days=back)) for back in reversed(range(3))]
+    assert alerts_of(settings, *mornings) == {rule: 1}
+
+
+def test_is_told_once_and_can_be_removed(told: Teller, market: Settings) -> None:
+    lake = Storage(market.lake_root)
+    catalog = SnapshotCatalog(lake)
+    own = catalog.newest()
+    publish_snapshot(market, str(own))
+    before = lake.keys("raw")
+    told(measured=1, days=5)
+    assert catalog.manifest(catalog.newest()).code_version == GENERATED
+    with pytest.raises(
+        demo_history.CreditRiskError, match="there is a generated history already, 6 nights from"
+    ):
+        told(days=5)
+    said = remove(market)
+    assert said[-1] == f"Served now: {own}."
+    assert lake.keys("raw") == before
+    assert (catalog.dates(), catalog.newest(), OnlineStore(market).served()) == ([NEWEST], own, own)
+    for table in ("decisions", "traffic", "nights", "metrics", "vintages"):
+        assert ask(market, f"SELECT count(*)::int FROM {{schema}}.{table}", "reader") == [(0,)], table
+    assert remove(market) == [f"Market {market.market} has no generated history."]
+
+
+def test_features_are_the_contracts_definition() -> None:
+    def loan(number: int, day: str, amount: int) -> dict[str, str]:
+        return {
+            "loan_id": str(number), "id": "7", "loan_date": day, "loan_amount": f"{amount}.0", "status": "0",
+            "birthday": "1990-01-01", "job_start_date": "3021-09-18", "flag_own_car": "Y", "code_gender": "F",
+        }  # fmt: skip
+
+    loans = [
+        loan(1, "2021-01-01", 100), loan(3, "2021-02-01", 400), loan(2, "2021-02-01", 200), loan(4, "2021-03-01", 900),
+    ]  # fmt: skip
+    days = {date.fromisoformat(row["loan_date"]) for row in loans}
+    book = LoanBook({day: [row for row in loans if row["loan_date"] == str(day)] for day in days})
+    book.take_until(date(2021, 12, 31))
+    assert [row[0] for row in book.rows] == [1, 2, 3, 4]
+    assert [row[5] for row in book.rows] == [0, 1, 2, 3]
+    assert [row[6] for row in book.rows] == [None, 100.0, 100.0, pytest.approx(700 / 3)]
+    borrower = book.borrowers[7]
+    assert borrower.features_of_application(date(2021, 3, 2)) == (31, None, 4, 400.0, 1)
+    assert borrower.features_as_of(date(2021, 3, 2)) == (31, None, 3, pytest.approx(700 / 3), 1)
+
+
+def test_a_market_that_is_not_the_samples_is_left_alone(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("CREDITRISK_MARKET", "mx")
+    assert demo_history.main([]) == 1
+    assert "market mx: its loans may be real" in capsys.readouterr().err
