@@ -19,7 +19,7 @@ class MonitoringLimits(BaseModel):
     reference: Literal["customers", "loans"] = "customers"
     """What decisions are compared with: each customer's newest loan among those the model was judged on, right where
     clients ask about customers evenly; or each of those loans, right where they ask as loans are applied for."""
-    least_rows: int = Field(300, ge=2)
+    least_rows: int = Field(150, ge=2)
     """Customers, or loans, that a distribution needs before it is judged; the reference too."""
     error: float = Field(0.001, gt=0.0, lt=0.5)
     """The probability that chance alone carries one measure beyond its limit."""

@@ -102,7 +102,7 @@ def alarms(measures: list[Measure]) -> set[tuple[str, str]]:
     return {(each.metric, each.part) for each in measures if each.verdict in ALARMS}
 
 
-@pytest.mark.parametrize("asked", [1500, 4000])
+@pytest.mark.parametrize("asked", [600, 4000])
 def test_a_healthy_month_alarms_nobody(world: World, asked: int) -> None:
     verdicts: Counter[Verdict] = Counter()
     for seed, day in enumerate(days_after(MADE, 30)):
@@ -192,16 +192,16 @@ def test_scores_and_approvals_that_move_are_told_of_the_arm_that_moved(world: Wo
 
 
 def test_few_customers_are_not_judged_and_the_sentence_has_the_numbers(world: World) -> None:
-    ids, rows = world.asked(MADE + timedelta(days=9), 299, 1)
+    ids, rows = world.asked(MADE + timedelta(days=9), 149, 1)
     rows[:, AGE] = 90
     measures = world.measures("day", ids, rows)
     judged = [each for each in measures if each.metric != "decisions"]
     assert {each.verdict for each in judged} == {Verdict.NOT_JUDGED}
     assert {each.value for each in judged} == {None}
-    assert "299 customers" in judged[0].words
-    assert "300 are needed" in judged[0].words
+    assert "149 customers" in judged[0].words
+    assert "150 are needed" in judged[0].words
     (decisions, _) = [each for each in measures if each.metric == "decisions"]
-    assert (decisions.value, decisions.verdict) == (598, Verdict.PASS)
+    assert (decisions.value, decisions.verdict) == (298, Verdict.PASS)
 
 
 def test_a_version_without_a_reference_is_left_out_and_named(world: World) -> None:
