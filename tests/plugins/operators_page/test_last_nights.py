@@ -1,0 +1,60 @@
+from datetime import UTC, date, datetime
+
+import pytest
+
+from tests.airflow_environment import prepare
+
+prepare()
+
+from plugins.operators_page.last_nights import Row, figures_of, is_daily, rows_of  # noqa: E402
+from plugins.operators_page.readings import Night  # noqa: E402
+
+
+def night(
+    day: int, rows_in: int | None = 100, quarantined: int | None = 5, run_id: str = "scheduled"
+) -> Night:
+    at = datetime(2021, 1, day, 2, tzinfo=UTC)
+    return Night(
+        date(2021, 1, day),
+        run_id,
+        at,
+        None,
+        None,
+        rows_in,
+        None,
+        quarantined,
+        None,
+        60.0,
+        "pass",
+        "published",
+        None,
+    )
+
+
+def test_a_date_that_had_no_run_has_a_row_of_its_own_where_there_should_be_one_a_day() -> None:
+    nights = [night(10), night(9), night(9, run_id="again"), night(6)]
+    rows = rows_of(nights, every_day=True)
+    assert [(row.as_of.day, row.night is not None) for row in rows] == [
+        (10, True), (9, True), (9, True), (8, False), (7, False), (6, True),
+    ]  # fmt: skip
+    assert [row.as_of.day for row in rows_of(nights, every_day=False)] == [10, 9, 9, 6]
+
+
+@pytest.mark.parametrize(
+    ("schedule", "daily"),
+    [("0 2 * * *", True), ("30 23 * * *", True), ("0 2 * * 1-5", False), ("0 */6 * * *", False), ("", False), ("@daily", False)],
+)  # fmt: skip
+def test_only_a_plain_cron_expression_means_one_run_a_day(schedule: str, daily: bool) -> None:
+    assert is_daily(schedule) is daily
+
+
+def test_the_quarantined_share_is_of_the_rows_read() -> None:
+    assert Row(date(2021, 1, 1), night(1)).quarantined_share == 0.05
+    assert Row(date(2021, 1, 1), night(1, rows_in=0)).quarantined_share is None
+    assert Row(date(2021, 1, 1), None).quarantined_share is None
+
+
+def test_plots_are_drawn_of_the_nights_that_read_rows() -> None:
+    assert figures_of([night(2), night(1, rows_in=None)]) == []
+    captions = [caption for caption, _ in figures_of([night(2), night(1)])]
+    assert captions == ["Rows in, by date", "Quarantined share, by date", "Seconds, by date"]

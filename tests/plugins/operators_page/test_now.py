@@ -1,0 +1,90 @@
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
+
+import pytest
+
+from creditrisk.release import ReleaseAction, ReleaseRecord
+from creditrisk.settings import Settings
+from tests.airflow_environment import prepare
+
+prepare()
+
+from plugins.operators_page.now import Serving, serving_of, snapshot_of, state_of  # noqa: E402
+from plugins.operators_page.readings import Alert, Probe, Served  # noqa: E402
+
+NOON = datetime(2021, 1, 10, 12, tzinfo=UTC)
+OLD, NEW, NEXT = "2020-12-29-aaaaaaaaaa", "2020-12-30-bbbbbbbbbb", "2020-12-31-cccccccccc"
+ALERT = Alert(
+    1, "drift", "", "warning", NOON, None, "Decisions have drifted", NOON.date(), "s", "a", "l", 0, None
+)
+PROBE = Probe("postgres", "pass", "It answers.", NOON)
+
+
+def record(number: int, champion: str, challenger: str | None = None, share: float = 0.0) -> ReleaseRecord:
+    action = ReleaseAction.GROW if challenger else ReleaseAction.PROMOTE
+    at = NOON + timedelta(hours=number)
+    return ReleaseRecord(
+        number=number, action=action, champion=champion, challenger=challenger, share=share, by="ana", reason="so", at=at
+    )  # fmt: skip
+
+
+def served(as_of: date) -> Served:
+    return Served(f"{as_of}-ab12cd34ef56", NOON)
+
+
+SERVING = serving_of([record(1, OLD)])
+FRESH = snapshot_of(served(date(2021, 1, 9)), NOON.date(), Settings(_env_file=None))
+
+
+def test_the_champion_serves_since_its_promotion_and_not_since_the_newest_record() -> None:
+    history = [
+        record(1, NEW),
+        record(2, OLD),
+        record(3, NEW),
+        record(4, NEW, NEXT),
+        record(5, NEW, NEXT, 0.25),
+    ]
+    found = serving_of(history)
+    assert isinstance(found, Serving)
+    assert (found.champion, found.since, found.challenger, found.share) == (NEW, history[2].at, NEXT, 0.25)
+    assert serving_of([]) is None
+
+
+@pytest.mark.parametrize(
+    ("days", "limit", "verdict"),
+    [(3, 0, "pass"), (4, 0, "warn"), (400, 0, "warn"), (7, 7, "warn"), (8, 7, "fail")],
+)
+def test_a_snapshot_s_age_is_held_against_the_service_s_limits(days: int, limit: int, verdict: str) -> None:
+    settings = Settings(_env_file=None, snapshot_age_warn_days=3, snapshot_age_limit_days=limit)
+    found = snapshot_of(served(NOON.date() - timedelta(days=days)), NOON.date(), settings)
+    assert found is not None
+    assert (found.age_days, found.verdict) == (days, verdict)
+
+
+def test_nothing_wrong_is_green_only_where_somebody_has_looked() -> None:
+    assert state_of(SERVING, FRESH, [], [PROBE], NOON).kind == "good"
+    assert state_of(SERVING, FRESH, [], [], NOON).kind == "quiet"
+    stale = state_of(SERVING, FRESH, [], [PROBE], NOON + timedelta(hours=2))
+    assert (stale.kind, stale.sentences) == (
+        "warn",
+        ["Nobody has looked at the parts of the system for 2 h."],
+    )
+
+
+def test_the_worst_colours_the_page_and_all_is_said() -> None:
+    failed = replace(PROBE, name="lake", verdict="fail", words="It does not answer.")
+    state = state_of(SERVING, FRESH, [ALERT], [PROBE, failed], NOON)
+    assert state.kind == "bad"
+    assert state.sentences == ["lake: It does not answer.", "Alert: Decisions have drifted"]
+    assert state_of(SERVING, FRESH, [ALERT], [PROBE], NOON).kind == "warn"
+    assert state_of(SERVING, FRESH, [replace(ALERT, severity="critical")], [PROBE], NOON).kind == "bad"
+
+
+def test_ended_alerts_and_notices_leave_it_green() -> None:
+    quiet = [replace(ALERT, ended_at=NOON), replace(ALERT, severity="notice")]
+    assert state_of(SERVING, FRESH, quiet, [PROBE], NOON).kind == "good"
+
+
+def test_without_a_model_or_a_snapshot_it_is_red() -> None:
+    state = state_of(None, None, [], [PROBE], NOON)
+    assert (state.kind, len(state.sentences)) == ("bad", 2)

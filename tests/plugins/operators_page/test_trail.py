@@ -1,0 +1,46 @@
+import io
+from datetime import date
+
+import pyarrow as pa
+import pyarrow.parquet as parquet
+
+from creditrisk.settings import Settings
+from creditrisk.snapshots import InputFile
+from creditrisk.storage import Storage
+from tests.airflow_environment import prepare
+from tests.creditrisk.snapshot_factory import SnapshotFactory
+
+prepare()
+
+from plugins.operators_page.trail import raw_loans  # noqa: E402
+
+
+def test_a_customer_s_landed_rows_are_found_in_csv_and_parquet_by_column_and_told_by_date(
+    market_settings: Settings,
+) -> None:
+    lake = Storage(market_settings.lake_root)
+    lake.create(
+        "raw/loans/2021-01-01/a.csv",
+        b'id,loan_id,loan_date,note\n7,1,2020-12-30,"x, 7"\n8,7,2020-12-30,7\n77,2,2020-12-30,\n',
+    )
+    buffer = io.BytesIO()
+    parquet.write_table(
+        pa.table({"loan_id": [3, 4], "id": [7, 9], "loan_date": [date(2020, 12, 29)] * 2}), buffer
+    )
+    lake.create("raw/loans/2021-01-02/b.parquet", buffer.getvalue())
+    inputs = [
+        InputFile(url=lake.url_of("raw/loans/2021-01-01/a.csv"), landed=date(2021, 1, 1), rows=3),
+        InputFile(url=lake.url_of("raw/loans/2021-01-02/b.parquet"), landed=date(2021, 1, 2), rows=2),
+        InputFile(url=lake.url_of("raw/loans/2021-01-02/gone.csv"), landed=date(2021, 1, 2), rows=2),
+        InputFile(url="file:///etc/passwd", landed=date(2021, 1, 2), rows=2),
+    ]
+    manifest = SnapshotFactory(market_settings).write(date(2021, 1, 2), inputs=inputs)
+    found = raw_loans(market_settings, manifest, 7)
+    assert [(loan.row["loan_id"], loan.row["loan_date"], loan.file) for loan in found.loans] == [
+        ("3", "2020-12-29", "b.parquet"),
+        ("1", "2020-12-30", "a.csv"),
+    ]
+    assert found.is_whole
+    assert sorted(problem.split(": ")[0] for problem in found.problems) == [
+        "file:///etc/passwd", "raw/loans/2021-01-02/gone.csv",
+    ]  # fmt: skip
