@@ -12,8 +12,8 @@ from creditrisk.settings import Settings, load_settings
 from local import airflow, stack
 from local.progress import StackError, fail
 
-_BROWSERS = ("chromium", "chromium-browser", "google-chrome")
-_FLAGS = [
+BROWSERS = ("chromium", "chromium-browser", "google-chrome")
+FLAGS = [
     "--no-sandbox",
     "--disable-gpu",
     "--no-first-run",
@@ -31,7 +31,7 @@ def take(settings: Settings, folder: Path) -> list[Path]:
     Raises:
         StackError: there is no browser.
     """
-    browser_path = next((path for name in _BROWSERS if (path := shutil.which(name))), None)
+    browser_path = next((path for name in BROWSERS if (path := shutil.which(name))), None)
     if browser_path is None:
         raise StackError("no Chromium on the PATH: apt-get install chromium")
     folder.mkdir(parents=True, exist_ok=True)
@@ -43,7 +43,7 @@ def take(settings: Settings, folder: Path) -> list[Path]:
         "promote_model.png": f"{ui}/dags/promote_model",
     }
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=browser_path, args=_FLAGS)
+        browser = playwright.chromium.launch(executable_path=browser_path, args=FLAGS)
         page = browser.new_page(viewport=_SIZE)  # type: ignore[arg-type]
         _log_in(page, settings)
         for name, url in pictures.items():

@@ -13,6 +13,9 @@ signal.signal(signal.SIGTERM, lambda *_: sys.exit("terminated"))  # so that the 
 
 CUSTOMERS, DAYS, SEED = 2000, 730, 11
 
+LAST = "test_operators_page.py"
+"""It generates a month of nights and decisions, which the other files' tests need not meet."""
+
 CANARY = {
     "JUDGE_INTERVAL_SECONDS": "1",
     "STEP_LEAST_SECONDS": "0",
@@ -23,6 +26,10 @@ CANARY = {
     "SLOW_SHARE_LIMIT": "0.1",
 }
 """Seconds for hours, and limits wide enough to be told from a few hundred customers."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: item.path.name == LAST)
 
 
 @pytest.fixture(scope="session")

@@ -111,6 +111,14 @@ class System:
             row: tuple[str, str, object] = cursor.fetchone()  # type: ignore[assignment]
         return row
 
+    def query(self, question: str) -> list[tuple[Any, ...]]:
+        """Ask the store as its reader; ``{schema}`` is the market's."""
+        url = self.settings.reader_database_url
+        assert url is not None
+        with closing(psycopg2.connect(url.get_secret_value())) as connection, connection.cursor() as cursor:
+            cursor.execute(question.replace("{schema}", self.settings.database_schema))
+            return cursor.fetchall()
+
     def wait_for_model(self, version: str) -> None:
         deadline = time.monotonic() + 10
         while time.monotonic() < deadline:
@@ -228,8 +236,13 @@ def free_ports(count: int) -> list[int]:
 
 def command(environment: dict[str, str], *words: str) -> "subprocess.CompletedProcess[str]":
     """One ``python -m local`` command of a system."""
+    return python(environment, "-m", "local", *words)
+
+
+def python(environment: dict[str, str], *words: str) -> "subprocess.CompletedProcess[str]":
+    """Python with a system's environment."""
     return subprocess.run(
-        [sys.executable, "-m", "local", *words],
+        [sys.executable, *words],
         cwd=PROJECT_ROOT,
         env=environment,
         stdout=subprocess.PIPE,

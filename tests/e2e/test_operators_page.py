@@ -1,0 +1,305 @@
+"""The operators' page in a real browser, on the live stack with a generated month: seen, acted on, and kept from others.
+
+That planted faults give exactly their alerts, and a healthy month none, is tested without a browser, on generated months
+of days that are always the same: tests/local/test_demo_history.py.
+"""
+
+import shutil
+from collections.abc import Iterator
+from contextlib import suppress
+from datetime import timedelta
+from typing import Any
+
+import httpx
+import pytest
+from playwright.sync_api import Browser, BrowserContext, Page, Request, expect, sync_playwright
+
+from creditrisk.errors import NothingToRollBackTo
+from creditrisk.release import rollback_target
+from local import airflow
+from local.screenshots import BROWSERS, FLAGS
+from tests.e2e.system import System, python, wait_until
+
+VIEWS = {
+    "now": "Now",
+    "nights": "Last nights",
+    "models": "Models",
+    "release": "Release",
+    "drift": "Drift and results",
+    "decision": "A decision",
+    "what-now": "What now",
+}
+DAYS, DECISIONS, MEASURED = 30, 600, 8
+REASON = "the first one was better, says the page"
+
+
+@pytest.fixture(scope="module")
+def history(system: System) -> str:
+    """A generated month; what the command printed."""
+    made = python(
+        system.environment,
+        *("-m", "local.demo_history", "--market", system.settings.market, "--real-nights", "1"),
+        *("--days", str(DAYS), "--decisions", str(DECISIONS), "--measured-days", str(MEASURED)),
+    )
+    assert made.returncode == 0, made.stdout
+    return made.stdout
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    path = next((found for name in BROWSERS if (found := shutil.which(name))), None)
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=FLAGS)
+        yield browser
+        browser.close()
+
+
+class Seen:
+    """A person's browser on the page, which notes what went wrong in it."""
+
+    def __init__(self, system: System, browser: Browser, user: str | None) -> None:
+        self.base = airflow.base_url(system.settings)
+        self.context: BrowserContext = browser.new_context(viewport={"width": 1280, "height": 900})
+        self.page: Page = self.context.new_page()
+        self.problems: list[str] = []
+        self.elsewhere: list[str] = []
+        if user:
+            self._log_in(user, airflow.passwords(system.settings)[user])
+        self.page.on("pageerror", lambda error: self.problems.append(str(error)))
+        self.page.on("console", lambda said: said.type == "error" and self.problems.append(said.text))
+        self.page.on("request", self._note)
+
+    def _log_in(self, user: str, password: str) -> None:
+        self.page.goto(self.base, wait_until="domcontentloaded")
+        self.page.fill('input[name="username"]', user)
+        self.page.fill('input[name="password"]', password)
+        self.page.click('button[type="submit"]')
+        expect(self.page.locator('input[name="username"]')).to_have_count(0)
+        expect(self.page.get_by_text("Dag Runs").first).to_be_visible(timeout=20_000)
+
+    def _note(self, request: Request) -> None:
+        if not request.url.startswith((self.base, "data:", "blob:")):
+            self.elsewhere.append(request.url)
+
+    def open(self, path: str) -> int:
+        """Open a view by its path; the status."""
+        answer = self.page.goto(f"{self.base}/operators/{path}", wait_until="load")
+        assert answer is not None
+        return answer.status
+
+    def text(self) -> str:
+        return self.page.locator("main").inner_text()
+
+
+@pytest.fixture(scope="module")
+def operator(system: System, browser: Browser, history: str) -> Iterator[Seen]:  # noqa: ARG001
+    seen = Seen(system, browser, "op")
+    yield seen
+    seen.context.close()
+
+
+@pytest.fixture(scope="module")
+def viewer(system: System, browser: Browser, history: str) -> Iterator[Seen]:  # noqa: ARG001
+    seen = Seen(system, browser, "viewer")
+    yield seen
+    seen.context.close()
+
+
+def logged(system: System) -> dict[str, Any]:
+    """A decision of the history."""
+    (row,) = system.query(
+        "SELECT decision_id::text, customer, snapshot, model_version FROM {schema}.decisions "
+        "WHERE key_name = 'demo history' AND loan = 'next' ORDER BY decided_at DESC LIMIT 1"
+    )
+    return dict(zip(("decision_id", "customer", "snapshot", "version"), row, strict=True))
+
+
+def test_the_page_is_in_airflows_menu(operator: Seen) -> None:
+    operator.page.goto(operator.base, wait_until="domcontentloaded")
+    operator.page.get_by_role("link", name="Credit risk").or_(
+        operator.page.get_by_role("button", name="Credit risk")
+    ).first.click()
+    inside = operator.page.frame_locator("iframe")
+    expect(inside.get_by_role("heading", level=1, name="Now")).to_be_visible(timeout=20_000)
+    inside.get_by_role("link", name="Last nights").click()
+    expect(inside.get_by_role("heading", level=1, name="Last nights")).to_be_visible(timeout=20_000)
+
+
+@pytest.mark.parametrize("path", VIEWS)
+def test_every_view_opens_fits_and_fetches_nothing_from_elsewhere(operator: Seen, path: str) -> None:
+    operator.problems.clear()
+    for width in (1280, 700):
+        operator.page.set_viewport_size({"width": width, "height": 900})
+        assert operator.open(path) == 200
+        expect(operator.page.get_by_role("heading", level=1, name=VIEWS[path])).to_be_visible()
+        overflow = operator.page.evaluate("document.scrollingElement.scrollWidth - innerWidth")
+        assert overflow <= 0, f"{path} is {overflow} pixels too wide at {width}"
+    operator.page.set_viewport_size({"width": 1280, "height": 900})
+    assert operator.page.locator('nav [aria-current="page"]').inner_text() == VIEWS[path]
+    operator.page.keyboard.press("Tab")
+    assert operator.page.evaluate("document.activeElement.className") == "skip"
+    assert (operator.problems, operator.elsewhere) == ([], [])
+
+
+def test_now_says_what_is_served_and_how_it_goes(operator: Seen, system: System) -> None:
+    operator.open("now")
+    text = operator.text()
+    snapshot, _, _ = system.served()
+    assert snapshot in text
+    assert system.ledger.history()[-1].champion in text
+    row = operator.page.get_by_role("row", name="the last day").inner_text().split("\t")
+    assert int(row[1].replace(",", "")) > DECISIONS / 4
+    assert "ms" in row[4]
+
+
+def test_last_nights_has_a_row_a_night_and_shows_refused_rows(operator: Seen, system: System) -> None:
+    operator.open("nights")
+    assert operator.page.get_by_role("row").count() >= DAYS
+    (night,) = system.query(
+        "SELECT as_of, rows_in, snapshot FROM {schema}.nights WHERE starts_with(run_id, 'generated') "
+        "ORDER BY as_of DESC LIMIT 1"
+    )
+    operator.open(f"nights?as_of={night[0]}&run_id=generated%20{night[0]}")
+    text = operator.text()
+    assert night[2] in text
+    assert f"{night[1]:,} in = " in text
+    assert "The quality gate says" in text
+    operator.page.get_by_text("× unparsable").click()
+    expect(operator.page.get_by_text("A number or a date cannot be read")).to_be_visible()
+    rows = operator.page.locator("details", has_text="unparsable").get_by_role("row")
+    expect(rows.filter(has_text="unknown").first).to_be_visible()
+
+
+def test_models_shows_the_champion_with_its_plots(operator: Seen, system: System) -> None:
+    champion = system.ledger.history()[-1].champion
+    operator.open("models")
+    operator.page.get_by_role("link", name=champion).first.click()
+    expect(operator.page.get_by_text("accepted by the model gate; it is the champion")).to_be_visible()
+    picture = operator.page.locator("figure img").first
+    picture.scroll_into_view_if_needed()
+    wait_until(lambda: int(picture.evaluate("image => image.naturalWidth")) > 100, "the plot is there", 20)
+
+
+def test_drift_and_results_measure_a_healthy_month(operator: Seen) -> None:
+    operator.open("drift")
+    assert "Every measure that could be judged is inside its limit" in operator.text()
+    for feature in (
+        "age",
+        "years_on_the_job",
+        "nb_previous_loans",
+        "avg_amount_loans_previous",
+        "flag_own_car",
+    ):
+        assert operator.page.get_by_role("row").filter(has_text=feature).count() >= 1
+    operator.page.get_by_role("link", name="avg_amount_loans_previous").first.click()
+    expect(operator.page.locator(".js-plotly-plot").first).to_be_visible(timeout=20_000)
+    results = operator.page.locator("#results ~ div table").first.inner_text()
+    assert "champion" in results
+
+
+def test_a_decision_has_its_receipt_its_trail_and_is_made_again(operator: Seen, system: System) -> None:
+    wanted = logged(system)
+    operator.open("decision")
+    operator.page.locator("main input[type=text], main input:not([type])").first.fill(wanted["decision_id"])
+    operator.page.keyboard.press("Enter")
+    expect(operator.page.get_by_role("heading", name="Receipt")).to_be_visible()
+    assert wanted["snapshot"] in operator.text()
+    operator.page.get_by_role("link", name="Search the landed files").click()
+    assert f"landed rows of customer {wanted['customer']}" in operator.text()
+    operator.page.get_by_role("link", name="Replay it").click()
+    expect(operator.page.locator("#replay ~ p").first).to_contain_text("same", timeout=60_000)
+
+
+def test_what_is_asked_for_in_vain_is_told_and_not_run(operator: Seen) -> None:
+    operator.open("decision?id=%3Cscript%3Ealert(1)%3C/script%3E")
+    assert "That is neither a decision's id" in operator.text()
+    assert operator.page.locator("main input").first.input_value() == "<script>alert(1)</script>"
+    assert operator.page.locator("main script").count() == 0
+    assert operator.open("nights?as_of=yesterday&run_id=x") in (400, 404, 422)
+    assert operator.open("models?version=2020-12-31-0123456789") == 404
+
+
+def test_a_viewer_sees_and_cannot_act(viewer: Seen, system: System) -> None:
+    before = system.ledger.history()
+    for path, name in VIEWS.items():
+        assert viewer.open(path) == 200
+        expect(viewer.page.get_by_role("heading", level=1, name=name)).to_be_visible()
+        assert viewer.page.locator('main a[href*="/act/"]').count() == 0, path
+    for action in ("promote", "roll-back", "abort", "rerun", "release"):
+        assert viewer.open(f"act/{action}") == 403
+        answer = viewer.context.request.post(f"{viewer.base}/operators/act/{action}", form={"token": "x"})
+        assert answer.status == 403
+    assert system.ledger.history() == before
+
+
+def test_nobody_sees_anything_without_a_login(system: System, browser: Browser) -> None:
+    base = airflow.base_url(system.settings)
+    champion = system.ledger.history()[-1].champion
+    with httpx.Client(base_url=f"{base}/operators") as client:
+        for path in (*VIEWS, "", "dag", "drift/report", "act/roll-back", "act/done", "openapi.json", "docs"):
+            answer = client.get(f"/{path}")
+            assert answer.status_code in (401, 404), f"{path}: {answer.status_code}"
+            assert champion not in answer.text
+        assert client.post("/act/roll-back", data={"to": champion}).status_code == 401
+    stranger = Seen(system, browser, None)
+    assert stranger.open("now") == 401
+    assert champion not in stranger.page.content()
+    stranger.context.close()
+
+
+def test_an_operator_rolls_back_from_the_page_and_sees_it_happen(operator: Seen, system: System) -> None:
+    champion = _with_something_to_go_back_to(system)
+    page = operator.page
+    operator.open("now")
+    page.get_by_role("link", name="Roll back").click()
+    target = page.get_by_label("Version to go back to").input_value()
+    assert target != champion
+    page.get_by_label("Why").fill(REASON)
+    page.get_by_role("button", name="Show what will happen").click()
+    expect(page.get_by_role("heading", name="This will happen")).to_be_visible()
+    assert f"{target} decides on every customer instead of {champion}" in operator.text()
+    assert system.ledger.history()[-1].champion == champion  # nothing has been done yet
+
+    page.get_by_role("button", name="Roll back the model").click()
+    expect(page.get_by_role("heading", level=1, name="It is done")).to_be_visible(timeout=120_000)
+    newest = system.ledger.history()[-1]
+    assert (newest.action, newest.champion, newest.by, newest.reason) == ("roll back", target, "op", REASON)
+    system.wait_for_model(target)
+    page.get_by_role("link", name="To what is being served now").click()
+    assert target in page.locator(".card").first.inner_text()
+    operator.open("release")
+    assert REASON in operator.text()
+
+
+def _with_something_to_go_back_to(system: System) -> str:
+    """The champion, once there is one before it: where there is none, another version is promoted."""
+    history = system.ledger.history()
+    champion = history[-1].champion
+    with suppress(NothingToRollBackTo):
+        rollback_target(history)
+        return champion
+    others = {record.champion for record in history} - {champion}
+    version = others.pop() if others else _trained(system)
+    _, state = system.run_dag("promote_model", {"version": version, "reason": "to have two"})
+    assert state == "success"
+    system.wait_for_model(version)
+    return version
+
+
+def _trained(system: System) -> str:
+    run_id, state = system.run_dag("train_model", {"spec": "boosting", "seed": 3})
+    assert state == "success", system.log("train_model", run_id, "register")
+    with system.login() as client:
+        return str(client.result("train_model", run_id, "register"))
+
+
+def test_the_newest_night_can_be_told_from_the_month(system: System, history: str) -> None:
+    (counted,) = system.query(
+        "SELECT count(*)::int FROM {schema}.nights WHERE starts_with(run_id, 'generated')"
+    )
+    assert counted == (DAYS + 1,)
+    assert f"{DAYS + 1} nights (run ids 'generated …'), of which the feature job built" in history
+    ((first, last),) = system.query(
+        "SELECT min(day), max(day) FROM {schema}.metrics WHERE metric = 'skew_rows' AND verdict = 'pass'"
+    )
+    assert (last - first) >= timedelta(days=MEASURED - 1)
