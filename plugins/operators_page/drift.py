@@ -12,8 +12,9 @@ from fastapi.responses import HTMLResponse, Response
 from creditrisk.contract import FEATURE_NAMES, FEATURES
 from creditrisk.storage import Storage
 from plugins.operators_page.plots import Figure, Series, Spark, bars, lines, spark
-from plugins.operators_page.readings import Metric, ReadingsDep, Vintage
+from plugins.operators_page.readings import ReadingsDep
 from plugins.operators_page.rendering import PageDep
+from plugins.operators_page.store_rows import Metric, Vintage
 
 router = APIRouter()
 

@@ -14,9 +14,10 @@ from plugins.operators_page.access import NIGHTLY
 from plugins.operators_page.airflow_runs import run_of
 from plugins.operators_page.plots import Figure, Series, lines
 from plugins.operators_page.quarantine import Example, examples_of
-from plugins.operators_page.readings import Night, ReadingsDep
+from plugins.operators_page.readings import ReadingsDep
 from plugins.operators_page.registry_reads import quality_of, snapshot_of
 from plugins.operators_page.rendering import PageDep
+from plugins.operators_page.store_rows import Night
 
 router = APIRouter()
 

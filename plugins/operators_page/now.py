@@ -11,9 +11,10 @@ from creditrisk.release import ReleaseRecord
 from creditrisk.settings import Settings
 from creditrisk.snapshots import SnapshotId, Verdict
 from plugins.operators_page.formats import days, duration
-from plugins.operators_page.readings import Alert, Decided, Night, Probe, ReadingsDep, Served, Traffic
+from plugins.operators_page.readings import ReadingsDep
 from plugins.operators_page.registry_reads import releases
 from plugins.operators_page.rendering import PageDep
+from plugins.operators_page.store_rows import Alert, Decided, Night, Probe, Served, Traffic
 
 router = APIRouter()
 

@@ -150,7 +150,7 @@ def _figure(data: list[dict[str, Any]], layout: dict[str, Any], height: int, wor
 def _trace(series: Series) -> dict[str, Any]:
     trace: dict[str, Any] = {
         "type": "scatter",
-        "mode": "lines+markers" if len(series.x) <= 60 else "lines",
+        "mode": _mode(series.x),
         "name": series.name,
         "x": list(series.x),
         "y": [value if value is None or math.isfinite(value) else None for value in series.y],
@@ -170,6 +170,13 @@ def _trace(series: Series) -> dict[str, Any]:
         trace["text"] = list(series.hover)
         trace["hovertemplate"] = "%{text}<extra>%{fullData.name}</extra>"
     return trace
+
+
+def _mode(x: Sequence[Any]) -> str:
+    """Names have no way from one to the next; many points need no marks."""
+    if x and isinstance(x[0], str):
+        return "markers"
+    return "lines+markers" if len(x) <= 60 else "lines"
 
 
 def _above(upper: float | None, lower: float | None) -> float | None:

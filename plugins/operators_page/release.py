@@ -122,7 +122,7 @@ def next_of(
 
 
 def figures_of(looks: Sequence[Look]) -> list[tuple[str, Figure]]:
-    """A caption and a plot for each judged number over the looks, oldest first, with its limit."""
+    """A caption and a plot for each number that was judged at two looks or more, oldest first, with its limit."""
     made = []
     for name, words in _DRAWN.items():
         found = [
@@ -132,7 +132,7 @@ def figures_of(looks: Sequence[Look]) -> list[tuple[str, Figure]]:
             if check["name"] == name
         ]
         known = [(at, check) for at, check in found if check["value"] is not None]
-        if not known:
+        if len(known) < 2:
             continue
         series = Series(
             words,

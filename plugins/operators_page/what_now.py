@@ -18,9 +18,10 @@ from plugins.operators_page.last_nights import broken_rules
 from plugins.operators_page.now import Serving, Snapshot, serving_of
 from plugins.operators_page.now import snapshot_of as served_snapshot
 from plugins.operators_page.quarantine import examples_of
-from plugins.operators_page.readings import Night, ReadingsDep
+from plugins.operators_page.readings import ReadingsDep
 from plugins.operators_page.registry_reads import quality_of, releases, snapshot_of
 from plugins.operators_page.rendering import PageDep
+from plugins.operators_page.store_rows import Night
 from plugins.operators_page.task_log import last_words
 
 router = APIRouter()

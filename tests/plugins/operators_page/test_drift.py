@@ -14,7 +14,7 @@ from plugins.operators_page.drift import (  # noqa: E402
     lines_of,
     results_figure,
 )
-from plugins.operators_page.readings import Metric, Vintage  # noqa: E402
+from plugins.operators_page.store_rows import Metric, Vintage  # noqa: E402
 
 LAST = date(2021, 1, 31)
 FIRST = LAST - timedelta(days=29)

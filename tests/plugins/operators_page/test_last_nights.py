@@ -7,7 +7,7 @@ from tests.airflow_environment import prepare
 prepare()
 
 from plugins.operators_page.last_nights import Row, figures_of, is_daily, rows_of  # noqa: E402
-from plugins.operators_page.readings import Night  # noqa: E402
+from plugins.operators_page.store_rows import Night  # noqa: E402
 
 
 def night(

@@ -10,7 +10,7 @@ from tests.airflow_environment import prepare
 prepare()
 
 from plugins.operators_page.now import Serving, serving_of, snapshot_of, state_of  # noqa: E402
-from plugins.operators_page.readings import Alert, Probe, Served  # noqa: E402
+from plugins.operators_page.store_rows import Alert, Probe, Served  # noqa: E402
 
 NOON = datetime(2021, 1, 10, 12, tzinfo=UTC)
 OLD, NEW, NEXT = "2020-12-29-aaaaaaaaaa", "2020-12-30-bbbbbbbbbb", "2020-12-31-cccccccccc"
