@@ -77,6 +77,9 @@ class DemoHistory:
             tables.count_traffic()
         with self.progress.step("Measuring every day"):
             self._measure(self.wanted.measured(self.days))
+        if self.wanted.with_report:
+            with self.progress.step("The last day's drift report"):
+                self._report()
         return telling.said(served)
 
     @property
@@ -90,6 +93,11 @@ class DemoHistory:
     def days(self) -> list[date]:
         """The days of the history that are over, oldest first."""
         return [self.last - timedelta(days=back) for back in reversed(range(self.wanted.days))]
+
+    def _report(self) -> None:
+        from monitoring.evidently_report import write_report
+
+        write_report(self.settings, self.days[-1])
 
     def _measure(self, days: Sequence[date]) -> None:
         from monitoring.monitor import monitor_day

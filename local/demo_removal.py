@@ -60,6 +60,10 @@ def remove(settings: Settings) -> list[str]:
     files = [key for kind in ("loans", "labels") for key in lake.keys(f"raw/{kind}") if f"/{STEM}-" in key]
     for key in files:
         lake.remove(key)
+    if days:
+        reports = (day for day in lake.folders("reports") if str(days[0]) <= day <= str(days[1]))
+        for day in reports:
+            lake.remove_folder(f"reports/{day}")
     removed = snapshots.remove(served)
     if not (rows or files or removed):
         return [f"Market {settings.market} has no generated history."]

@@ -43,6 +43,8 @@ class Wanted:
     measured_days: int | None = None
     """How many of the last days are measured; None: all."""
     faults: frozenset[Fault] = frozenset()
+    with_report: bool = True
+    """Whether the last day gets its drift report, as monitoring writes one each morning."""
 
     def measured(self, days: list[date]) -> list[date]:
         """Those of some days, oldest first, that are measured."""

@@ -82,7 +82,7 @@ def told(market: Settings) -> Teller:
     """Tells a month, with faults; the settings of its market."""
 
     def tell(*faults: Fault, decisions: int = 700, measured: int = 3, days: int = 30) -> Settings:
-        wanted = Wanted(days, decisions, SEED, 0, measured, frozenset(faults))
+        wanted = Wanted(days, decisions, SEED, 0, measured, frozenset(faults), with_report=False)
         DemoHistory(market, wanted, Progress(), now=NOON).make()
         return market
 
