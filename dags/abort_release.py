@@ -16,7 +16,7 @@ from typing import Any
 from airflow.sdk import DAG, task
 
 from plugins.assets import RELEASES
-from plugins.defaults import WATCHED_ARGS
+from plugins.defaults import WATCHED_ARGS, WATCHED_RUN
 from plugins.release_form import model_version, reason
 
 with DAG(
@@ -26,8 +26,11 @@ with DAG(
     schedule=None,
     catchup=False,
     max_active_runs=1,
+    # Nothing starts by itself, and whoever needs it needs it at once.
+    is_paused_upon_creation=False,
     dagrun_timeout=timedelta(hours=1),
     default_args=WATCHED_ARGS,
+    **WATCHED_RUN,
     tags=["model", "release"],
     params={
         "version": model_version(),

@@ -23,7 +23,7 @@ from typing import Any
 from airflow.sdk import DAG, CronTriggerTimetable, Param, task
 
 from creditrisk.settings import load_settings
-from plugins.defaults import WATCHED_ARGS
+from plugins.defaults import WATCHED_ARGS, WATCHED_RUN
 
 settings = load_settings()
 
@@ -40,6 +40,7 @@ with DAG(
     max_active_tasks=2,
     dagrun_timeout=timedelta(hours=4),
     default_args={**WATCHED_ARGS, "execution_timeout": timedelta(hours=1)},
+    **WATCHED_RUN,
     tags=["monitoring", "daily"],
     params={
         "day": Param(

@@ -16,7 +16,7 @@ from typing import Any
 from airflow.sdk import DAG, task
 
 from plugins.assets import RELEASES
-from plugins.defaults import WATCHED_ARGS
+from plugins.defaults import WATCHED_ARGS, WATCHED_RUN
 from plugins.release_form import model_version, reason
 
 with DAG(
@@ -28,6 +28,7 @@ with DAG(
     max_active_runs=1,
     dagrun_timeout=timedelta(hours=1),
     default_args=WATCHED_ARGS,
+    **WATCHED_RUN,
     tags=["model", "release"],
     params={
         "version": model_version(),

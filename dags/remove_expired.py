@@ -19,7 +19,7 @@ from typing import Any
 from airflow.sdk import DAG, CronTriggerTimetable, Param, task
 
 from creditrisk.settings import load_settings
-from plugins.defaults import WATCHED_ARGS
+from plugins.defaults import WATCHED_ARGS, WATCHED_RUN
 
 settings = load_settings()
 
@@ -34,6 +34,7 @@ with DAG(
     max_active_runs=1,
     dagrun_timeout=timedelta(hours=6),
     default_args=WATCHED_ARGS,
+    **WATCHED_RUN,
     tags=["retention", "weekly"],
     params={
         "only_list": Param(

@@ -22,7 +22,7 @@ from airflow.sdk import DAG, CronTriggerTimetable, Param, task
 
 from creditrisk.settings import load_settings
 from plugins.assets import MODEL_VERSIONS
-from plugins.defaults import WATCHED_ARGS
+from plugins.defaults import WATCHED_ARGS, WATCHED_RUN
 
 settings = load_settings()
 
@@ -37,6 +37,7 @@ with DAG(
     max_active_runs=1,
     dagrun_timeout=timedelta(hours=4),
     default_args=WATCHED_ARGS,
+    **WATCHED_RUN,
     tags=["model", "monthly"],
     params={
         "snapshot": Param(

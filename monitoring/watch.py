@@ -75,9 +75,14 @@ class Watch:
             self._write(writer, Changes((), (), (), happened), serving)
 
     def report(self, rule: Rule, subject: str, words: str) -> None:
-        """Start an alert of a rule that others see broken; nothing where it is open.
+        """Start an alert of a rule that others see broken; nothing where it, or one of a part of it, is open.
 
         Where Postgres is away it waits in the lake, for the first look that can write it.
+
+        Args:
+            rule: that is broken.
+            subject: such as a DAG, whose parts are ``<DAG>.<task>``.
+            words: what is wrong.
 
         Raises:
             SettingsError: a database's URL is missing.
@@ -89,8 +94,10 @@ class Watch:
         broken = Broken(rule, subject, words, reads.today)
         try:
             with changing_alerts(self.settings, reads.now) as writer:
-                serving = serving_words(releases, reads.store().snapshot, reads.today)
-                writer.start(self._new(broken, serving), self.channels)
+                told = [alert.subject for alert in writer.open_alerts() if alert.rule == rule.name]
+                if not any(f"{each}.".startswith(f"{subject}.") for each in told):
+                    serving = serving_words(releases, reads.store().snapshot, reads.today)
+                    writer.start(self._new(broken, serving), self.channels)
         except StoreUnavailable:
             serving = serving_words(releases, None, reads.today)
             keep_alert(Storage(self.settings.lake_root), self._new(broken, serving), reads.now)

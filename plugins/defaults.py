@@ -3,7 +3,7 @@
 from datetime import timedelta
 from typing import Any, Final
 
-from plugins.watch_tasks import note_failure, note_success
+from plugins.watch_tasks import note_failure, note_run_failure, note_run_success, note_success
 
 OWNER: Final = "credit-risk"
 
@@ -22,3 +22,9 @@ WATCHED_ARGS: Final[dict[str, Any]] = DEFAULT_ARGS | {
     "on_success_callback": note_success,
 }
 """The same of tasks whose failure is alerted, until the same task has gone well. The nightly run has its own notes."""
+
+WATCHED_RUN: Final[dict[str, Any]] = {
+    "on_failure_callback": note_run_failure,
+    "on_success_callback": note_run_success,
+}
+"""The same of their runs: a task that is killed says nothing."""

@@ -94,6 +94,24 @@ def note_success(context: Any) -> None:
         watch_of(load_settings()).report_over(TASK_FAILED, f"{task.dag_id}.{task.task_id}")
 
 
+def note_run_failure(context: Any) -> None:
+    """A run has failed: its callback, for where no task could say so, as it was killed or the run's time was up."""
+    from monitoring.alert_rules import TASK_FAILED
+
+    with _quietly():
+        dag_id, reason = context["dag"].dag_id, str(context.get("reason") or "failed").replace("_", " ")
+        words = f"The run {context['run_id']} of {dag_id} ended without a word of its task: {reason}."
+        watch_of(load_settings()).report(TASK_FAILED, dag_id, words)
+
+
+def note_run_success(context: Any) -> None:
+    """A run has gone well, so that an earlier failure is over: its callback."""
+    from monitoring.alert_rules import TASK_FAILED
+
+    with _quietly():
+        watch_of(load_settings()).report_over(TASK_FAILED, context["dag"].dag_id)
+
+
 @contextmanager
 def _quietly() -> Iterator[None]:
     """Log what goes wrong inside, and go on: no task fails for what is told of it."""

@@ -4,10 +4,10 @@ from typing import Any
 
 import pytest
 
-from plugins.watch_tasks import note_failure, note_success
+from plugins.watch_tasks import note_failure, note_run_failure, note_run_success, note_success
 from tests.dags.conftest import parse
 
-TOLD = ("train_model", "promote_model", "roll_back_model", "remove_expired", "monitor_model")
+TOLD = ("train_model", "promote_model", "roll_back_model", "remove_expired", "monitor_model", "abort_release")
 
 
 def test_looks_every_five_minutes_from_the_start_on(dags: Mapping[str, Any]) -> None:
@@ -28,6 +28,12 @@ def test_every_task_tells_the_watch_how_it_went(dags: Mapping[str, Any], dag_id:
     for task in dags[dag_id].tasks:
         assert list(task.on_failure_callback) == [note_failure], task.task_id
         assert list(task.on_success_callback) == [note_success], task.task_id
+
+
+@pytest.mark.parametrize("dag_id", TOLD)
+def test_every_run_does_too_as_a_killed_task_says_nothing(dags: Mapping[str, Any], dag_id: str) -> None:
+    assert dags[dag_id].on_failure_callback == note_run_failure
+    assert dags[dag_id].on_success_callback == note_run_success
 
 
 def test_of_a_release_only_its_settling_does_as_an_abort_is_told_by_itself(dags: Mapping[str, Any]) -> None:

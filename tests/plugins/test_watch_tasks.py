@@ -182,6 +182,24 @@ class TestPostgresAway:
         assert kept_alerts(Storage(settings.lake_root)) == []
 
 
+class TestRuns:
+    def ended(self, reason: str = "task_failure") -> dict[str, Any]:
+        return {"dag": SimpleNamespace(dag_id="train_model"), "run_id": "a run", "reason": reason}
+
+    def test_one_whose_task_was_killed_is_told_until_one_goes_well(self, settings: Settings) -> None:
+        watch_tasks.note_run_failure(self.ended())
+        (alert,) = open_alerts(settings)
+        assert (alert.rule, alert.subject) == ("task_failed", "train_model")
+        assert alert.words == "The run a run of train_model ended without a word of its task: task failure."
+        watch_tasks.note_run_success(self.ended())
+        assert open_alerts(settings) == []
+
+    def test_one_whose_task_has_told_it_is_not_told_again(self, settings: Settings) -> None:
+        watch_tasks.note_failure(failed())
+        watch_tasks.note_run_failure(self.ended())
+        assert [alert.subject for alert in open_alerts(settings)] == ["train_model.train"]
+
+
 def test_callbacks_and_releases_end_well_whatever_goes_wrong(
     settings: Settings, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
