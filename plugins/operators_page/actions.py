@@ -89,14 +89,14 @@ def do(
     return RedirectResponse(page.url("act/done", dag_id=action.dag_id, run_id=run_id), status_code=303)
 
 
-def _waits(session: Session, dag_id: str) -> list[str]:
-    """Why the run would not begin at once."""
+def _waits(session: Session, dag_id: str, run_id: str | None = None) -> list[str]:
+    """Why a run, another one or that of an id, does not begin at once."""
     known = paused(session, [dag_id])
     if dag_id not in known:
         return [f"Airflow does not know the DAG {dag_id} yet: it will refuse."]
     said = [f"The DAG {dag_id} is paused: the run waits until somebody unpauses it."] if known[dag_id] else []
     newest = newest_run(session, dag_id)
-    if newest and newest.state in ("queued", "running"):
+    if newest and newest.run_id != run_id and newest.state in ("queued", "running"):
         said.append(f"A run of {dag_id} is under way: this one begins after it.")
     return said
 
@@ -147,6 +147,7 @@ def watch(page: PageDep, session: SessionDep, dag_id: str, run_id: str) -> HTMLR
         view="now",
         run=run,
         tasks=tasks_of(session, dag_id, run_id),
+        waits=[] if run.started_at else _waits(session, dag_id, run_id),
         is_over=run.state not in ("queued", "running"),
         release=history[-1] if history else None,
     )
