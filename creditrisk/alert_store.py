@@ -81,6 +81,8 @@ class AlertWriter:
             started_at: when it started, if not now.
             happened_at: when it happened, of what has no end.
         """
+        if self._is_told(new):  # asked first, for even a refused row would use up a number
+            return None
         self.cursor.execute(
             sql.SQL(
                 "INSERT INTO {} ({}, started_at, ended_at) VALUES ({}) ON CONFLICT DO NOTHING RETURNING number"
@@ -119,6 +121,15 @@ class AlertWriter:
         )
         if self.cursor.rowcount:
             self._tell(alert.number, ENDED, channels)
+
+    def _is_told(self, new: NewAlert) -> bool:
+        self.cursor.execute(
+            sql.SQL(
+                "SELECT 1 FROM {} WHERE rule = %s AND subject = %s AND (ended_at IS NULL OR ended_at = started_at)"
+            ).format(self.schema.table("alerts")),
+            (new.rule, new.subject),
+        )
+        return self.cursor.fetchone() is not None
 
     def _tell(self, number: int, event: str, channels: Collection[str]) -> None:
         for channel in channels:
