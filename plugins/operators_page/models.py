@@ -80,7 +80,6 @@ def changes_of(champion: ModelManifest, version: ModelManifest) -> list[Change]:
         for what, before, after in (
             ("snapshot", champion.snapshot, version.snapshot),
             ("judged on loans from", champion.split.cut_date, version.split.cut_date),
-            ("seed", champion.seed, version.seed),
             ("feature contract", champion.contract_fingerprint, version.contract_fingerprint),
             ("code", champion.code_version, version.code_version),
             ("decline share", champion.decline_share, version.decline_share),

@@ -65,14 +65,14 @@ def lines(
 
     Args:
         series: the lines.
-        limits: names and values, each a horizontal line.
+        limits: names and values, each a horizontal line; an empty name is not written.
         height: in pixels.
         unit: of the values.
         share: whether the values are shares, written as per cents.
         from_zero: whether the axis begins at 0.
         words: what the figure shows; else it is told from the series.
     """
-    annotations = [_label(name, value) for name, value in limits]
+    annotations = [_label(name, value) for name, value in limits if name]
     layout = {
         "height": height,
         "margin": {"l": 48, "r": 16, "t": 24, "b": 40},
@@ -204,7 +204,7 @@ def _told(series: Sequence[Series], limits: Sequence[tuple[str, float]]) -> str:
             said.append(
                 f"{one.name}: {len(known)} values, the newest {figure(known[-1])}, the highest {figure(max(known))}"
             )
-    said += [f"{name} {figure(value)}" for name, value in limits]
+    said += [f"{name or 'and'} {figure(value)}" for name, value in limits]
     return "; ".join(said) or "nothing to draw"
 
 

@@ -146,7 +146,7 @@ def figures_of(looks: Sequence[Look]) -> list[tuple[str, Figure]]:
         if name == "customers":
             limits = [("asked for", limit)]
         elif name in _BOTH_SIDES and limit is not None:
-            limits = [("limit", limit), ("limit", -limit)]
+            limits = [("limit ±", limit), ("", -limit)]
         made.append(
             (
                 words,

@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session, joinedload
 
 LINES = 12
 _LOUD = ("error", "critical", "warning")
+_SOURCES = "::group::Log message source details"
 _NOISE = ("Traceback (most recent call last)", "Task failed with exception")
 
 
@@ -26,18 +27,30 @@ def last_words(session: Session, dag_id: str, run_id: str, task_id: str) -> list
     if found is None or not found.try_number:
         return []
     try:
-        messages, _ = TaskLogReader().read_log_chunks(found, found.try_number, {"download_logs": True})
-        return words_of(messages)
+        words = _words_of_try(found, found.try_number)
+        if not words and found.try_number > 1:
+            words = _words_of_try(found, found.try_number - 1)
+            words = [f"Try {found.try_number} ended without a word. Try {found.try_number - 1} said:", *words]
     except Exception as error:  # noqa: BLE001  logs are kept by whatever handler the deployment has
         return [f"The log cannot be read from here: {type(error).__name__}"]
+    return words
+
+
+def _words_of_try(task: TaskInstance, number: int) -> list[str]:
+    messages, _ = TaskLogReader().read_log_chunks(task, number, {"download_logs": True})
+    return words_of(messages)
 
 
 def words_of(messages: Iterable[Any]) -> list[str]:
     """The loud lines of a log's structured messages, else the last ones."""
     loud: deque[str] = deque(maxlen=LINES)
     rest: deque[str] = deque(maxlen=LINES)
+    is_about_the_log = False
     for message in messages:
-        said = _said(message)
+        event = str(getattr(message, "event", ""))
+        if event.startswith(_SOURCES) or (is_about_the_log and event.startswith("::endgroup::")):
+            is_about_the_log = event.startswith(_SOURCES)
+        said = "" if is_about_the_log else _said(message)
         if not said or (said.startswith(_NOISE) and not getattr(message, "error_detail", None)):
             continue
         (loud if str(getattr(message, "level", "") or "").lower() in _LOUD else rest).append(said)

@@ -42,10 +42,11 @@ _DECISIONS = sql.SQL("""
         avg_amount_loans_previous, flag_own_car, release, champion, model_version, arm, probability, threshold, decision,
         latency_microseconds, key_name
     )
-    SELECT gen_random_uuid(), %(begin)s + number / %(count)s::float8 * (%(end)s - %(begin)s), number * 48271 %% 36457, 'newest',
+    SELECT uuidv7(at - now()), at, number * 48271 %% 36457, 'newest',
         '2021-01-09-ab12cd34ef56', 20 + number %% 50, number %% 30, number %% 40, number * 1.5, number %% 2, 1, 'v', 'v',
         'champion', 0.02, 0.05, (number %% 10 = 0)::int, 900, 'front'
-    FROM generate_series(0::bigint, %(count)s - 1) AS number
+    FROM generate_series(0::bigint, %(count)s - 1) AS number,
+        LATERAL (SELECT %(begin)s + number / %(count)s::float8 * (%(end)s - %(begin)s) AS at) AS spread
 """)
 _TABLES = """
     INSERT INTO {schema}.nights SELECT current_date - n, 'scheduled ' || n, now(), now(), NULL, 777000 + n, 776000, 1000 + n,

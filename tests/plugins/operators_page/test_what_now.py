@@ -76,7 +76,13 @@ def test_the_last_words_are_the_loud_ones_and_an_exception_s_own() -> None:
     def line(event: str, level: str = "info", detail: Any = None) -> SimpleNamespace:
         return SimpleNamespace(event=event, level=level, error_detail=detail)
 
-    quiet = [line("::group::Log"), line("Reading"), line("Read 3 rows")]
+    quiet = [
+        line("::group::Log message source details"),
+        line("/a/log"),
+        line("::endgroup::"),
+        line("Reading"),
+        line("Read 3 rows"),
+    ]
     assert words_of(quiet) == ["Reading", "Read 3 rows"]
     failed = line(
         "Task failed with exception", "error", [{"exc_type": "NoInputError", "exc_value": "nothing landed"}]
