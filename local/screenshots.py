@@ -1,4 +1,7 @@
-"""Pictures of the running system for the documentation: ``python -m local.screenshots docs/images``."""
+"""Pictures of the running system for the documentation: ``python -m local.screenshots docs/images``.
+
+The operators' page is best taken with a month behind it: ``make demo-history`` first.
+"""
 
 import argparse
 import shutil
@@ -41,14 +44,9 @@ def take(settings: Settings, folder: Path) -> list[Path]:
         "refresh_features.png": f"{ui}/dags/refresh_features",
         "train_model.png": f"{ui}/dags/train_model",
         "promote_model.png": f"{ui}/dags/promote_model",
-        "operators_in_airflow.png": f"{ui}/plugin/operators",
-        "operators_now.png": f"{ui}/operators/now",
+        "operators_now.png": f"{ui}/plugin/operators",
         "operators_nights.png": f"{ui}/operators/nights",
-        "operators_models.png": f"{ui}/operators/models",
-        "operators_release.png": f"{ui}/operators/release",
         "operators_drift.png": f"{ui}/operators/drift",
-        "operators_results.png": f"{ui}/operators/drift#results",
-        "operators_roll_back.png": f"{ui}/operators/act/roll-back",
     }
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=browser_path, args=FLAGS)

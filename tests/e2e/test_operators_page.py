@@ -293,12 +293,18 @@ def _trained(system: System) -> str:
         return str(client.result("train_model", run_id, "register"))
 
 
-def test_the_newest_night_can_be_told_from_the_month(system: System, history: str) -> None:
+def test_generated_nights_can_be_told_from_the_markets_own(system: System, history: str) -> None:
     (counted,) = system.query(
         "SELECT count(*)::int FROM {schema}.nights WHERE starts_with(run_id, 'generated')"
     )
     assert counted == (DAYS + 1,)
     assert f"{DAYS + 1} nights (run ids 'generated …'), of which the feature job built" in history
+    own = system.query(
+        "SELECT as_of, outcome, verdict FROM {schema}.nights WHERE NOT starts_with(run_id, 'generated') "
+        "ORDER BY started_at LIMIT 1"
+    )
+    assert [row[:2] for row in own] == [(system.newest, "published")]  # by the tasks of make run themselves
+    assert own[0][2] in ("pass", "warn")
     ((first, last),) = system.query(
         "SELECT min(day), max(day) FROM {schema}.metrics WHERE metric = 'skew_rows' AND verdict = 'pass'"
     )
