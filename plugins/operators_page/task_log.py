@@ -2,6 +2,7 @@
 
 from collections import deque
 from collections.abc import Iterable
+from functools import cache
 from typing import Any
 
 from airflow.models.taskinstance import TaskInstance
@@ -9,14 +10,15 @@ from airflow.utils.log.log_reader import TaskLogReader
 from sqlalchemy import select
 from sqlalchemy.orm import Session, joinedload
 
+from creditrisk.errors import CreditRiskError
+
 LINES = 12
-_LOUD = ("error", "critical", "warning")
 _SOURCES = "::group::Log message source details"
-_NOISE = ("Traceback (most recent call last)", "Task failed with exception")
+_LONGEST = 400
 
 
 def last_words(session: Session, dag_id: str, run_id: str, task_id: str) -> list[str]:
-    """The warnings and errors at the end of a task's newest try, oldest first; all of its end where there are none."""
+    """What :func:`words_of` a task's newest try says, oldest first; of the try before where that ended without a word."""
     found = session.scalar(
         select(TaskInstance)
         .where(TaskInstance.dag_id == dag_id, TaskInstance.run_id == run_id, TaskInstance.task_id == task_id)
@@ -42,19 +44,34 @@ def _words_of_try(task: TaskInstance, number: int) -> list[str]:
 
 
 def words_of(messages: Iterable[Any]) -> list[str]:
-    """The loud lines of a log's structured messages, else the last ones."""
-    loud: deque[str] = deque(maxlen=LINES)
-    rest: deque[str] = deque(maxlen=LINES)
+    """The errors among a log's structured messages, else its warnings, else its last lines.
+
+    An error of ours counts as one however it was logged: a program that a task starts writes plain lines.
+    """
+    ours = tuple(f"{name}: " for name in _our_errors())
+    found: dict[str, deque[str]] = {kind: deque(maxlen=LINES) for kind in ("error", "warning", "")}
     is_about_the_log = False
     for message in messages:
         event = str(getattr(message, "event", ""))
         if event.startswith(_SOURCES) or (is_about_the_log and event.startswith("::endgroup::")):
             is_about_the_log = event.startswith(_SOURCES)
         said = "" if is_about_the_log else _said(message)
-        if not said or (said.startswith(_NOISE) and not getattr(message, "error_detail", None)):
-            continue
-        (loud if str(getattr(message, "level", "") or "").lower() in _LOUD else rest).append(said)
-    return list(dict.fromkeys(loud)) or list(rest)
+        if said:
+            level = str(getattr(message, "level", "") or "").lower().replace("critical", "error")
+            kind = "error" if said.startswith(ours) else level if level in found else ""
+            found[kind].append(said if len(said) <= _LONGEST else f"{said[:_LONGEST]}…")
+    return next((list(dict.fromkeys(lines)) for lines in found.values() if lines), [])
+
+
+@cache
+def _our_errors() -> tuple[str, ...]:
+    """Names of all errors that the system raises on purpose."""
+    waiting, names = [CreditRiskError], []
+    while waiting:
+        kind = waiting.pop()
+        names.append(kind.__name__)
+        waiting += kind.__subclasses__()
+    return tuple(names)
 
 
 def _said(message: Any) -> str:

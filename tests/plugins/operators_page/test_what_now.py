@@ -87,7 +87,12 @@ def test_the_last_words_are_the_loud_ones_and_an_exception_s_own() -> None:
     failed = line(
         "Task failed with exception", "error", [{"exc_type": "NoInputError", "exc_value": "nothing landed"}]
     )
-    assert words_of([*quiet, line("Slow", "warning"), failed]) == ["Slow", "NoInputError: nothing landed"]
+    assert words_of([*quiet, failed, line("Slow", "warning")]) == ["NoInputError: nothing landed"]
+    assert words_of([*quiet, line("Slow", "warning")]) == ["Slow"]
+    assert words_of([line("NoInputError: no file"), line("x" * 500, "error")]) == [
+        "NoInputError: no file",
+        f"{'x' * 400}…",
+    ]
 
 
 @pytest.fixture
