@@ -6,7 +6,7 @@ decides nothing: whoever cannot write it goes on.
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from enum import StrEnum
 from typing import Any, NamedTuple
 
@@ -20,6 +20,11 @@ from creditrisk.store_schema import StoreSchema
 
 _WAIT_MILLISECONDS = 5_000
 """How long a night waits for its row, which nobody else should hold."""
+
+_LONGEST = timedelta(hours=6)
+"""What a run may take, as ``dags/refresh_features.py`` says."""
+
+_ENDED_UNTOLD = "nobody said how it ended: it was marked by hand, or what ran it went away"
 
 _WORDS = 2_000
 """Characters of a reason that are kept: the log has the rest."""
@@ -57,6 +62,9 @@ class Night(NamedTuple):
 def begin_night(settings: Settings, as_of: date, run_id: str) -> None:
     """Say that a run has begun, or begins anew because somebody cleared it; one that goes on keeps its beginning.
 
+    Rows of runs that nobody ended within the time that one may take are ended too: a run that is marked as failed by hand
+    is told of by nobody.
+
     Raises:
         StoreUnavailable: Postgres cannot be reached.
         StoreError: it has no table of nights yet, or somebody holds the row.
@@ -70,6 +78,13 @@ def begin_night(settings: Settings, as_of: date, run_id: str) -> None:
                 "THEN night.started_at ELSE excluded.started_at END"
             ).format(table=table),
             (as_of, run_id),
+        )
+        cursor.execute(
+            sql.SQL(
+                "UPDATE {} SET outcome = 'failed', why = %s "
+                "WHERE outcome = 'running' AND run_id <> %s AND started_at < now() - %s"
+            ).format(table),
+            (_ENDED_UNTOLD, run_id, _LONGEST),
         )
 
 

@@ -16,10 +16,11 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 
 from creditrisk.errors import CreditRiskError, SettingsError
+from creditrisk.online_store import OnlineStore
 from creditrisk.refresh import publish_snapshot
 from creditrisk.release_ledger import ReleaseLedger
 from creditrisk.settings import Settings, load_settings
-from creditrisk.snapshots import SnapshotCatalog
+from creditrisk.snapshots import SnapshotCatalog, SnapshotId
 from creditrisk.storage import Storage
 from creditrisk.store_schema import StoreSchema
 from local.demo_customers import LoanBook
@@ -49,7 +50,7 @@ class DemoHistory:
         """
         lake = Storage(self.settings.lake_root)
         catalog = SnapshotCatalog(lake)
-        base = catalog.newest()
+        base = self._base
         release = ReleaseLedger(Storage(self.settings.registry_root)).newest()
         if release is None:
             raise SettingsError(
@@ -87,7 +88,13 @@ class DemoHistory:
         """The date of the newest night that is over."""
         local = (self.now - timedelta(minutes=5)).astimezone(self.settings.zone)
         over = local.date() - timedelta(days=1 if local.time() >= NIGHT_AT else 2)
-        return max(over, SnapshotCatalog(Storage(self.settings.lake_root)).newest().as_of)
+        return max(over, self._base.as_of)
+
+    @property
+    def _base(self) -> SnapshotId:
+        """What the history stands on: the served snapshot, or where none is, the newest."""
+        served = OnlineStore(self.settings).served()
+        return served or SnapshotCatalog(Storage(self.settings.lake_root)).newest()
 
     @property
     def days(self) -> list[date]:

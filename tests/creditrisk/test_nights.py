@@ -10,6 +10,7 @@ from creditrisk.errors import StoreError
 from creditrisk.nights import Outcome, begin_night, end_night, fail_unended, recent_nights
 from creditrisk.online_store import OnlineStore
 from creditrisk.settings import Settings
+from tests.creditrisk.published_market import ask
 
 DAY = date(2020, 12, 31)
 
@@ -47,3 +48,20 @@ def test_a_market_without_the_table_has_no_nights_and_says_how_to_get_it(market_
     assert recent(market_settings) == []
     with pytest.raises(StoreError, match="no table of nights yet: run python -m creditrisk migrate"):
         begin_night(market_settings, DAY, "run")
+
+
+def test_the_next_run_ends_one_that_was_marked_by_hand(market_settings: Settings) -> None:
+    OnlineStore(market_settings).migrate()
+    begin_night(market_settings, DAY - timedelta(days=1), "marked")
+    begin_night(market_settings, DAY - timedelta(days=1), "under way")
+    ask(
+        market_settings,
+        "UPDATE {schema}.nights SET started_at = now() - interval '361 minutes' WHERE run_id = 'marked'",
+        "publisher",
+    )
+    begin_night(market_settings, DAY, "next")
+    assert {run: outcome for _, run, outcome in recent(market_settings)} == {
+        "marked": Outcome.FAILED,
+        "under way": Outcome.RUNNING,
+        "next": Outcome.RUNNING,
+    }
