@@ -44,3 +44,13 @@ def test_unpausing_starts_nothing_that_is_past(dags: Mapping[str, Any]) -> None:
     for dag_id in ("refresh_features", "train_model"):
         assert dags[dag_id].start_date is None
         assert dags[dag_id].timetable.run_immediately is False
+
+
+def test_a_night_that_fails_says_so_in_its_row(dags: Mapping[str, Any]) -> None:
+    from creditrisk import nights
+    from plugins.night_notes import note_run_failed, note_task_failed
+
+    dag = dags["refresh_features"]
+    assert {callback for task in dag.tasks for callback in task.on_failure_callback} == {note_task_failed}
+    assert dag.on_failure_callback == note_run_failed
+    assert dag.dagrun_timeout == nights._LONGEST
