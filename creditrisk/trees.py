@@ -8,7 +8,7 @@ looking answers up, and no step compares anything.
 from array import array
 from bisect import bisect_left
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any, NamedTuple
 
@@ -59,6 +59,8 @@ class Trees:
     """Of each place; only leaves have one."""
     roots: IndexArray
     depth: int
+    _spare: list[BoolArray] = field(default_factory=list, repr=False)
+    """Answers of rows that are done, to be written over: memory of this size costs more to get than to fill."""
 
     @classmethod
     def laid_out(cls, trees: Sequence[Tree]) -> "Trees":
@@ -77,19 +79,24 @@ class Trees:
         Args:
             row: a value a feature, finite; None or NaN where it is missing.
         """
-        goes_right = np.zeros(len(self.children), dtype=np.bool_)
+        try:
+            goes_right = self._spare.pop()  # and no other thread has it then
+        except IndexError:
+            goes_right = np.zeros(len(self.children), dtype=np.bool_)
         begins = self.begins
         for feature, value in enumerate(row):
-            begin = begins[feature]
+            begin, end = begins[feature], begins[feature + 1]
             if value is None or value != value:
-                end = begins[feature + 1]
                 goes_right[begin:end] = self.kind[begin:end] >= _FEATURES
             else:
-                goes_right[begin : begin + 2 * bisect_left(self.thresholds[feature], value)] = True
+                first_left = begin + 2 * bisect_left(self.thresholds[feature], value)
+                goes_right[begin:first_left] = True
+                goes_right[first_left:end] = False
         children = self.children
         places = self.roots
         for _ in range(self.depth):  # indexing is faster than take() on arrays this small
             places = children[places + goes_right[places]]
+        self._spare.append(goes_right)
         return self.value[places]
 
     def leaf_values_of_rows(self, features: FloatArray) -> FloatArray:

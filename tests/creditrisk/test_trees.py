@@ -1,6 +1,7 @@
 """Trees that are laid out reach the leaves that walking each one node by node reaches."""
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import numpy.typing as npt
@@ -82,3 +83,14 @@ def test_side_by_side_each_reaches_its_own_leaves(first: list[Tree], second: lis
     for row in rows().tolist():
         assert both.leaf_values(row).tolist() == [walked(tree, row) for tree in (*first, *second)]
     np.testing.assert_array_equal(both.leaf_values_of_rows(rows()), at_once.leaf_values_of_rows(rows()))
+
+
+def test_threads_do_not_write_over_one_another_s_answers() -> None:
+    trees = Trees.laid_out(FOREST + OTHER)
+    expected = trees.leaf_values_of_rows(rows()).tolist()
+
+    def walk(_: int) -> list[list[float]]:
+        return [trees.leaf_values(row).tolist() for row in rows().tolist()]
+
+    with ThreadPoolExecutor(4) as threads:
+        assert all(found == expected for found in threads.map(walk, range(8)))
