@@ -109,7 +109,9 @@ def _least_non_centrality(value: float, degrees: int, error: float) -> float:
         return exact
     # Of a million rows the function gives up, and the normal approximation is as good.
     z = NormalDist().inv_cdf(1 - error)
-    return max(0.0, value - degrees + 2 * z**2 - z * math.sqrt(4 * (value - degrees) + 4 * z**2 + 2 * degrees))
+    return max(
+        0.0, value - degrees + 2 * z**2 - z * math.sqrt(4 * (value - degrees) + 4 * z**2 + 2 * degrees)
+    )
 
 
 def _joint(found_rows: float, expected_rows: float) -> float:
