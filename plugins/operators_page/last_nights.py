@@ -23,15 +23,21 @@ router = APIRouter()
 
 SHOWN = 31
 DRAWN = 366
+_LISTED = 7
+"""Dates without a run that each have a line; of more at a stretch, one line tells."""
+
 _SENTENCES = {rule.name: rule.sentence for rule in ROW_RULES}
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A line of the table: a run, or a date that had none."""
+    """A line of the table: a run, or a date that had none, or a stretch of such dates."""
 
     as_of: date
+    """Of a stretch the newest date."""
     night: Night | None
+    first: date | None = None
+    """Of a stretch the oldest date."""
 
     @property
     def quarantined_share(self) -> float | None:
@@ -72,16 +78,31 @@ def is_daily(schedule: str) -> bool:
 def rows_of(nights: Sequence[Night], *, every_day: bool) -> list[Row]:
     """The table's lines: the nights, newest first, and between them the dates that had no run.
 
+    Long ago is a date that anybody may run, and years without a run are one line.
+
     Args:
         nights: newest first.
         every_day: whether there should be one a day.
     """
     rows: list[Row] = []
     for night in nights:
-        while every_day and rows and rows[-1].as_of - night.as_of > timedelta(days=1):
-            rows.append(Row(rows[-1].as_of - timedelta(days=1), None))
+        if every_day and rows:
+            rows += _without(night.as_of + timedelta(days=1), rows[-1].as_of - timedelta(days=1))
         rows.append(Row(night.as_of, night))
     return rows
+
+
+def newest_of(nights: Sequence[Night], count: int) -> list[Night]:
+    """About so many of the newest nights: all runs of the last date among them, for the next page is of dates before it."""
+    return [night for night in nights if night.as_of >= nights[:count][-1].as_of]
+
+
+def _without(first: date, last: date) -> list[Row]:
+    """Lines for the dates from one to another, none of which had a run; newest first."""
+    count = (last - first).days + 1
+    if count > _LISTED:
+        return [Row(last, None, first)]
+    return [Row(last - timedelta(days=number), None) for number in range(count)]
 
 
 def figures_of(nights: Sequence[Night]) -> list[tuple[str, Figure]]:
@@ -150,14 +171,14 @@ def show(
     if as_of is not None and run_id is not None:
         return _one(page, readings, session, as_of, run_id)
     nights = readings.nights(DRAWN, before)
-    shown = nights[:SHOWN]
+    shown = newest_of(nights, SHOWN)
     return page.render(
         "nights.html",
         view="nights",
         rows=rows_of(shown, every_day=is_daily(page.settings.nightly_schedule)),
         figures=figures_of(nights),
         before=before,
-        older=shown[-1].as_of if len(nights) > SHOWN else None,
+        older=shown[-1].as_of if len(nights) > len(shown) else None,
         schedule=page.settings.nightly_schedule,
     )
 

@@ -199,6 +199,13 @@ class TestEveryView:
         assert "Its rows are not in the lake any more." in answer.text
         assert "<script>alert" not in answer.text
 
+    def test_a_night_of_long_ago_does_not_bury_the_others(self, login: Any, lived_in: Settings) -> None:
+        insert(lived_in, "nights", as_of=TODAY - timedelta(days=2001), run_id="by hand", outcome="published")
+        text = login("op").get("/operators/nights").text
+        assert f"{TODAY - timedelta(days=2000)} to {TODAY - timedelta(days=2)}" in text
+        assert "Nothing ran for these 1999 days." in text
+        assert text.count("no run") == 1
+
     @pytest.mark.usefixtures("lived_in")
     @pytest.mark.parametrize(
         ("path", "status"),

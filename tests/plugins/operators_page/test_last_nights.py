@@ -1,3 +1,4 @@
+import dataclasses
 from datetime import UTC, date, datetime
 
 import pytest
@@ -6,7 +7,7 @@ from tests.airflow_environment import prepare
 
 prepare()
 
-from plugins.operators_page.last_nights import Row, figures_of, is_daily, rows_of  # noqa: E402
+from plugins.operators_page.last_nights import Row, figures_of, is_daily, newest_of, rows_of  # noqa: E402
 from plugins.operators_page.store_rows import Night  # noqa: E402
 
 
@@ -38,6 +39,22 @@ def test_a_date_that_had_no_run_has_a_row_of_its_own_where_there_should_be_one_a
         (10, True), (9, True), (9, True), (8, False), (7, False), (6, True),
     ]  # fmt: skip
     assert [row.as_of.day for row in rows_of(nights, every_day=False)] == [10, 9, 9, 6]
+
+
+def test_all_runs_of_a_date_are_on_one_page() -> None:
+    nights = [night(10), night(9), night(9, run_id="again"), night(8)]
+    assert newest_of(nights, 2) == nights[:3]
+    assert newest_of(nights, 4) == nights
+    assert newest_of([], 2) == []
+
+
+def test_years_without_a_run_are_one_line() -> None:
+    long_ago = dataclasses.replace(night(10), as_of=date(2019, 5, 1))
+    assert rows_of([night(10), night(2), long_ago], every_day=True)[-2:] == [
+        Row(date(2021, 1, 1), None, date(2019, 5, 2)),
+        Row(date(2019, 5, 1), long_ago),
+    ]
+    assert len(rows_of([night(10), night(2), long_ago], every_day=True)) == 11
 
 
 @pytest.mark.parametrize(
