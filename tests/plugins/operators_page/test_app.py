@@ -180,6 +180,7 @@ class TestEveryView:
             (f"decision?id={DECISION.decision_id}", ["Approved: the probability of being late, 0.250000", "R01_AGE"]),
             ("decision?id=77", [DECISION.decision_id]),
         ],
+        ids=lambda value: value.partition("=")[0] if isinstance(value, str) else "",
     )  # fmt: skip
     def test_shows_what_there_is_and_escapes_all_of_it(self, login: Any, path: str, shown: list[str]) -> None:
         answer = login("op").get(f"/operators/{path}")

@@ -35,7 +35,9 @@ def test_without_any_table_everything_reads_as_empty(market_settings: Settings) 
         assert readings.decision(uuid4()) is None
 
 
-@pytest.mark.parametrize("decision_id", [str(uuid_utils.uuid7()), str(uuid4())])
+@pytest.mark.parametrize(
+    "decision_id", [str(uuid_utils.uuid7()), str(uuid4())], ids=["of its day", "of no day"]
+)
 @pytest.mark.parametrize("late", [timedelta(0), timedelta(days=40)])
 def test_a_decision_is_found_by_its_id_whatever_time_that_tells(
     market_settings: Settings, decision_id: str, late: timedelta
