@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from airflow.api_fastapi.app import get_auth_manager
@@ -38,19 +38,19 @@ def may_run(user: Any, dag_id: str) -> bool:
     )
 
 
-def sealed(user: str, action: str, form: Mapping[str, Any]) -> str:
-    """A token that says: this user was shown what this action with this form will do."""
-    return str(_serializer().dumps([user, action, _digest(form)]))
+def sealed(user: str, action: str, form: Mapping[str, Any], says: Sequence[str]) -> str:
+    """A token that says: this user was shown that this action with this form will do this."""
+    return str(_serializer().dumps([user, action, _digest(form), _digest(says)]))
 
 
-def require_sealed(token: str, user: str, action: str, form: Mapping[str, Any]) -> None:
-    """Return if the form is the one that this user was asked to confirm, not long ago.
+def require_sealed(token: str, user: str, action: str, form: Mapping[str, Any], says: Sequence[str]) -> None:
+    """Return if the form is the one that this user was asked to confirm, not long ago, and would still do the same.
 
     The UI's cookie is SameSite=Lax, so another site's form comes without it; a page on another port of this
     host, or a sub-domain, is the same site: hence the token, which such a page cannot read.
 
     Raises:
-        HTTPException: 403: it is not.
+        HTTPException: 403: it is not; 409: somebody else was faster, and it would do something else.
     """
     try:
         said = _serializer().loads(token, max_age=CONFIRM_SECONDS)
@@ -58,8 +58,12 @@ def require_sealed(token: str, user: str, action: str, form: Mapping[str, Any]) 
         raise HTTPException(403, "The question was asked too long ago: ask again, then confirm.") from None
     except BadSignature:
         raise HTTPException(403, "This was not confirmed on the page that says what it does.") from None
-    if said != [user, action, _digest(form)]:
+    if said[:3] != [user, action, _digest(form)]:
         raise HTTPException(403, "What was confirmed is something else: ask again, then confirm.")
+    if said[3:] != [_digest(says)]:
+        raise HTTPException(
+            409, "It would do something else by now than what was confirmed: look again, then confirm."
+        )
 
 
 def require_same_origin(request: Request) -> None:
@@ -77,8 +81,8 @@ def _serializer() -> URLSafeTimedSerializer:
     return URLSafeTimedSerializer(get_signing_key("api_auth", "jwt_secret"), salt=_SALT)
 
 
-def _digest(form: Mapping[str, Any]) -> str:
-    return hashlib.sha256(json.dumps(dict(form), sort_keys=True).encode()).hexdigest()
+def _digest(shown: Mapping[str, Any] | Sequence[str]) -> str:
+    return hashlib.sha256(json.dumps(shown, sort_keys=True).encode()).hexdigest()
 
 
 def may_read_logs(user: Any, dag_id: str) -> bool:

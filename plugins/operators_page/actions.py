@@ -50,10 +50,11 @@ def confirm(
     problems = action.problems(form)
     impossible = action.impossible(history)
     says: list[str] = []
+    token = None
     if not problems and not impossible:
-        served = readings.served()
-        says = action.says(form, history, served.snapshot if served else None)
-        says += _waits(session, action.dag_id)
+        says = _says(action, form, history, readings)
+        token = sealed(page.user_name, action.name, form, says)
+        says = says + _waits(session, action.dag_id)
     return page.render(
         "act.html",
         view=action.view,
@@ -63,8 +64,16 @@ def confirm(
         problem=impossible,
         says=says,
         problems=problems,
-        token=None if problems or impossible else sealed(page.user_name, action.name, form),
+        token=token,
     )
+
+
+def _says(
+    action: Action, form: Mapping[str, str], history: Sequence[ReleaseRecord], readings: Readings
+) -> list[str]:
+    """What the action would do now."""
+    served = readings.served()
+    return action.says(form, history, served.snapshot if served else None)
 
 
 async def _posted(request: Request) -> Mapping[str, Any]:
@@ -72,19 +81,25 @@ async def _posted(request: Request) -> Mapping[str, Any]:
 
 
 def do(
-    action: Action, request: Request, page: Page, session: Session, posted: Mapping[str, Any]
+    action: Action,
+    request: Request,
+    page: Page,
+    session: Session,
+    readings: Readings,
+    posted: Mapping[str, Any],
 ) -> RedirectResponse:
     """Trigger the action's DAG with a form that was confirmed, and lead to where its run can be watched.
 
     Raises:
-        HTTPException: it was not confirmed by this user, or Airflow refuses it.
+        HTTPException: it was not confirmed by this user, would do something else by now, or Airflow refuses it.
     """
     require_same_origin(request)
     form = action.read(posted)
-    require_sealed(str(posted.get("token", "")), page.user_name, action.name, form)
     problems = action.problems(form)
     if problems:
         raise HTTPException(400, "; ".join(problems.values()))
+    says = _says(action, form, releases(page.settings), readings)
+    require_sealed(str(posted.get("token", "")), page.user_name, action.name, form, says)
     run_id = trigger(session, request, page.user, action.dag_id, action.conf(form))
     return RedirectResponse(page.url("act/done", dag_id=action.dag_id, run_id=run_id), status_code=303)
 
@@ -116,9 +131,10 @@ def _register(action: Action) -> None:
         request: Request,
         page: PageDep,
         session: SessionDep,
+        readings: ReadingsDep,
         posted: Mapping[str, Any] = Depends(_posted),
     ) -> RedirectResponse:
-        return do(action, request, page, session, posted)
+        return do(action, request, page, session, readings, posted)
 
     router.add_api_route(
         f"/act/{action.name}", asked, methods=["GET"], dependencies=guard, response_model=None

@@ -121,6 +121,7 @@ _HEADLINES = {
     401: "You are not logged in",
     403: "You may not do this",
     404: "There is no such thing",
+    409: "Something has changed since",
     503: "This cannot be read now",
 }
 

@@ -96,6 +96,18 @@ class TestNothingIsTriggered:
         self.refused(login, "another site", headers={"Sec-Fetch-Site": "same-site"})
         self.refused(login, "another site", headers={"Sec-Fetch-Site": "cross-site"})
 
+    def test_by_a_confirmation_of_what_it_would_not_do_any_more(self, login: Any, settings: Settings) -> None:
+        op = login("op")
+        fields = hidden(op.get("/operators/act/roll-back/confirm", params=FORM).text)
+        other = "2020-12-31-cccccccccc"
+        plant(Storage(settings.registry_root), other)
+        release_ledger.promote(settings, other, by="bea", reason="while it was being read")
+        before = runs_of("roll_back_model")
+        answer = op.post("/operators/act/roll-back", data=fields)
+        assert answer.status_code == 409
+        assert "would do something else by now" in answer.text
+        assert runs_of("roll_back_model") == before
+
     def test_by_a_token_that_is_too_old(self, login: Any, monkeypatch: pytest.MonkeyPatch) -> None:
         from plugins.operators_page import access
 
