@@ -3,13 +3,14 @@
 Sending is for others: when a look has ended, what is to be sent is in the table of deliveries.
 """
 
+import logging
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from creditrisk.alert_store import AlertWriter, NewAlert, changing_alerts
 from creditrisk.delivery_store import mark_sent
-from creditrisk.errors import StoreUnavailable
+from creditrisk.errors import StorageError, StoreUnavailable
 from creditrisk.kept_alerts import KeptAlert, drop_kept, keep_alert, kept_alerts
 from creditrisk.nights import Night
 from creditrisk.probe_store import Look, keep_looks
@@ -22,6 +23,8 @@ from monitoring.nightly_probe import NightlyPlan, measured_nights, nightly_looks
 from monitoring.probes import POSTGRES, look_at_parts, monitoring_look
 from monitoring.rule_kinds import Rule
 from monitoring.watch_reads import StoreState, WatchReads, serving_words
+
+logger = logging.getLogger(__name__)
 
 _DAYS = max(days.of for rule in RULES if isinstance(rule.broken_when, tuple) for days in rule.broken_when)
 
@@ -128,7 +131,12 @@ class Watch:
 
     def _take_over(self, writer: AlertWriter) -> list[KeptAlert]:
         """Write what waited in the lake; whom it was told to already is not told again."""
-        taken = kept_alerts(Storage(self.settings.lake_root))
+        try:
+            taken = kept_alerts(Storage(self.settings.lake_root))
+        except StorageError as error:
+            # What waits there waits on: that the lake is away is itself to be told, and all else too.
+            logger.warning("What waits in the lake cannot be taken over: %s", error)
+            return []
         for kept in taken:
             number = writer.start(kept.alert, self.channels, started_at=kept.started_at)
             if number is not None:

@@ -199,6 +199,13 @@ class TestPlantedParts:
         told = [before.look(DAY, minute=minute) for minute in (20, 25, 30)]
         assert told == [[], [], [f"-{rule}"]]
 
+    def test_a_lake_that_is_away_is_told_although_alerts_may_wait_in_it(self, before: WatchedMonth) -> None:
+        before.night(DAY - timedelta(days=1))
+        before.measures(DAY - timedelta(days=1))
+        before.settings = before.settings.model_copy(update={"lake_url": "file:///dev/null"})
+        told = [before.look(DAY, minute=minute, parts=with_part(LAKE, FAIL)) for minute in (0, 5, 10)]
+        assert told == [[], [], ["+lake_away"]]
+
     def test_one_bad_look_alerts_nobody(self, before: WatchedMonth) -> None:
         before.night(DAY - timedelta(days=1))
         before.measures(DAY - timedelta(days=1))
