@@ -138,19 +138,21 @@ def _over_days(days: Days, measures: Iterable[Measured]) -> _OverDays:
     newest = max((day for by_day in series.values() for day in by_day), default=date.min)
     bad, is_held, is_judged = list[_Bad](), False, False
     for by_day in series.values():
-        last = by_day.get(newest)
-        if last is None or last.measure.verdict is Verdict.NOT_JUDGED:
+        judged = {day: each for day, each in by_day.items() if each.measure.verdict is not Verdict.NOT_JUDGED}
+        if newest not in by_day or not judged:
             continue
-        is_judged = True
+        # One that is not judged any more stands as it did: another's good day does not end what it started.
+        last = max(judged)
+        is_judged = is_judged or last == newest
         on = [
             day
-            for day, each in by_day.items()
-            if (newest - day).days < days.of and each.measure.verdict in days.verdicts
+            for day, each in judged.items()
+            if (last - day).days < days.of and each.measure.verdict in days.verdicts
         ]
         if len(on) >= days.bad:
             is_held = True
             if newest in on:
-                bad.append(_Bad(last, min(on)))
+                bad.append(_Bad(judged[newest], min(on)))
     return _OverDays(bad, is_held, is_judged)
 
 

@@ -104,6 +104,13 @@ class TestDays:
         gone = days("ff", part="challenger/age", newest=NEWEST - timedelta(days=1))
         assert told(a_rule, Seen([*gone, *days("ppp", part="champion/age")])) == "quiet, ends"
 
+    def test_one_that_is_not_judged_any_more_is_not_over_for_anothers_good_day(self) -> None:
+        a_rule = rule((Days(("shift",), bad=2, of=3),))
+        good = days("ppppp", part="income")
+        assert told(a_rule, Seen([*days("ff-", part="age"), *good])) == "quiet, goes on"
+        assert told(a_rule, Seen([*days("pff--", part="age"), *good])) == "quiet, goes on"
+        assert told(a_rule, Seen([*days("ffpp-", part="age"), *good])) == "quiet, ends"
+
     def test_of_two_ways_one_is_enough_and_one_that_is_not_judged_says_nothing(self) -> None:
         a_rule = rule((Days(("shift",), parts="day"), Days(("shift",), bad=2, of=2, parts="week")))
         assert told(a_rule, Seen([*days("-", part="day"), *days("ff", part="week")])) == "starts, goes on"
