@@ -8,7 +8,7 @@ writers wins.
 import io
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, BinaryIO
 from urllib.parse import unquote, urlsplit
@@ -24,10 +24,14 @@ from creditrisk.settings import file_url
 class Storage:
     """A folder of objects, named by URL. Keys are relative, with forward slashes."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, *, patience: timedelta | None = None) -> None:
         """Open ``url``; a local folder is made when something is first written.
 
         S3 credentials, region and endpoint come from the usual ``AWS_*`` environment.
+
+        Args:
+            url: of the folder.
+            patience: how long S3 is waited for, and about as long again for another try; None: for minutes.
 
         Raises:
             StorageError: the URL is neither ``file:///…`` nor ``s3://bucket/…``.
@@ -41,7 +45,7 @@ class Storage:
             self._store = LocalStore()
             self._prefix = str(self.local_root).strip("/")
         elif parts.scheme == "s3" and parts.netloc:
-            self._store = S3Store(parts.netloc)
+            self._store = S3Store(parts.netloc, **_limited(patience))
             self._prefix = parts.path.strip("/")
         else:
             raise StorageError(f"{url}: not a file:///folder or s3://bucket/folder URL")
@@ -177,6 +181,17 @@ class Storage:
             raise ObjectExists(f"{self.url_of(key)}: exists already, and nothing is overwritten") from None
         except BaseError as error:
             raise StorageError(f"{self.url_of(key)}: {str(error).splitlines()[0]}") from error
+
+
+def _limited(patience: timedelta | None) -> dict[str, Any]:
+    """Options of an S3 store; not as client options, in whose place those of the environment would be lost."""
+    if patience is None:
+        return {}
+    limit = f"{patience.total_seconds():g}s"
+    return {
+        "config": {"timeout": limit, "connect_timeout": limit},
+        "retry_config": {"retry_timeout": patience, "max_retries": 1},
+    }
 
 
 class _ObjectReader(io.RawIOBase):

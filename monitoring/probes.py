@@ -1,7 +1,7 @@
 """Looks at each part of the system: whether it answers, and what it says of itself. Each look ends within seconds."""
 
 from collections.abc import Callable, Iterator
-from datetime import date
+from datetime import date, timedelta
 
 import httpx
 
@@ -21,7 +21,10 @@ SERVICE_PARTS = {"model": SERVICE_MODEL, "store": "service's store", "log": SPOO
 AIRFLOW_PARTS = ("scheduler", "dag_processor", "triggerer")
 """As Airflow's own health names them; each is a probe ``airflow <part>``."""
 
-_SECONDS = 10.0
+PATIENCE = timedelta(seconds=10)
+"""How long a part is waited for: one that is silent must not keep the others from being looked at, and told of."""
+
+_SECONDS = PATIENCE.total_seconds()
 
 
 def look_at_parts(settings: Settings, airflow_url: str | None) -> list[Look]:
@@ -58,7 +61,7 @@ def monitoring_look(newest: date | None, yesterday: date, late_days: int) -> Loo
 
 def _lake(settings: Settings) -> Look:
     def newest() -> str:
-        dates = SnapshotCatalog(Storage(settings.lake_root)).dates()
+        dates = SnapshotCatalog(Storage(settings.lake_root, patience=PATIENCE)).dates()
         return f"It answers: snapshots of {len(dates)} dates."
 
     return _asked(LAKE, newest)
@@ -70,7 +73,7 @@ def _registry(settings: Settings) -> tuple[Look, ReleaseRecord | None]:
 
     def newest() -> str:
         nonlocal release
-        release = ReleaseLedger(Storage(settings.registry_root)).newest()
+        release = ReleaseLedger(Storage(settings.registry_root, patience=PATIENCE)).newest()
         return f"It answers: release {release.number} is in force." if release else "Nothing is released yet."
 
     return _asked(REGISTRY, newest), release

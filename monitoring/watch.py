@@ -20,7 +20,7 @@ from creditrisk.storage import Storage
 from monitoring.alert_rules import RULES, STORE_AWAY
 from monitoring.alerting import Broken, Changes, Seen, changes
 from monitoring.nightly_probe import NightlyPlan, measured_nights, nightly_looks
-from monitoring.probes import POSTGRES, look_at_parts, monitoring_look
+from monitoring.probes import PATIENCE, POSTGRES, look_at_parts, monitoring_look
 from monitoring.rule_kinds import Rule
 from monitoring.watch_reads import StoreState, WatchReads, serving_words
 
@@ -64,7 +64,7 @@ class Watch:
             found = changes(RULES, seen, writer.open_alerts(), now=reads.now, zone=self.settings.zone)
             self._write(writer, found, serving_words(releases, store.snapshot, reads.today))
         for kept in taken_over:
-            drop_kept(Storage(self.settings.lake_root), kept)
+            drop_kept(self._lake, kept)
         return found
 
     def tell_releases(self) -> None:
@@ -103,7 +103,7 @@ class Watch:
                     writer.start(self._new(broken, serving), self.channels)
         except StoreUnavailable:
             serving = serving_words(releases, None, reads.today)
-            keep_alert(Storage(self.settings.lake_root), self._new(broken, serving), reads.now)
+            keep_alert(self._lake, self._new(broken, serving), reads.now)
 
     def report_over(self, rule: Rule, subject: str) -> None:
         """End an alert that was reported, if it is open. Raises as a look."""
@@ -125,14 +125,17 @@ class Watch:
         """
         reads = WatchReads(self.settings, datetime.now(UTC))
         serving = serving_words(reads.releases(), None, reads.today)
-        lake = Storage(self.settings.lake_root)
-        keep_alert(lake, self._new(Broken(STORE_AWAY, "", problem, reads.today), serving), reads.now)
-        return kept_alerts(lake)
+        keep_alert(self._lake, self._new(Broken(STORE_AWAY, "", problem, reads.today), serving), reads.now)
+        return kept_alerts(self._lake)
+
+    @property
+    def _lake(self) -> Storage:
+        return Storage(self.settings.lake_root, patience=PATIENCE)
 
     def _take_over(self, writer: AlertWriter) -> list[KeptAlert]:
         """Write what waited in the lake; whom it was told to already is not told again."""
         try:
-            taken = kept_alerts(Storage(self.settings.lake_root))
+            taken = kept_alerts(self._lake)
         except StorageError as error:
             # What waits there waits on: that the lake is away is itself to be told, and all else too.
             logger.warning("What waits in the lake cannot be taken over: %s", error)

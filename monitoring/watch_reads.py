@@ -17,6 +17,7 @@ from creditrisk.storage import Storage
 from creditrisk.store_reader import StoreReader
 from creditrisk.store_schema import StoreSchema
 from monitoring.nightly_probe import Published
+from monitoring.probes import PATIENCE
 
 logger = logging.getLogger(__name__)
 
@@ -49,7 +50,7 @@ class WatchReads:
 
     def releases(self) -> list[ReleaseRecord]:
         """The record in force and those that are still to be told of, oldest first; none where the registry is away."""
-        ledger = ReleaseLedger(Storage(self.settings.registry_root))
+        ledger = ReleaseLedger(Storage(self.settings.registry_root, patience=PATIENCE))
         found: list[ReleaseRecord] = []
         try:
             for number in reversed(ledger.numbers()):

@@ -75,8 +75,9 @@ def tell_kept(settings: Settings, kept: "list[KeptAlert]") -> None:
     from creditrisk.kept_alerts import mark_told
     from creditrisk.storage import Storage
     from monitoring.alert_message import message_of
+    from monitoring.probes import PATIENCE
 
-    lake = Storage(settings.lake_root)
+    lake = Storage(settings.lake_root, patience=PATIENCE)
     for each in kept:
         new = each.alert
         alert = Alert(

@@ -1,6 +1,8 @@
 """Storage on a local folder and on a real S3 server."""
 
 import os
+import socket
+import time
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -132,6 +134,20 @@ def test_wrong_credentials_are_an_error_without_the_secret(
         Storage(s3_url).read("x")
     assert "another-secret" not in str(raised.value)
     assert "\n" not in str(raised.value)
+
+
+def test_patience_ends_with_a_server_that_is_silent_and_changes_nothing_with_one_that_answers(
+    s3_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    storage = Storage(s3_url, patience=timedelta(seconds=5))
+    storage.create("a", b"1")
+    assert storage.read("a") == b"1"
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{silent.getsockname()[1]}")
+        begun = time.monotonic()
+        with pytest.raises(StorageError, match="error sending request"):
+            Storage(s3_url, patience=timedelta(seconds=0.3)).names()
+        assert time.monotonic() - begun < 10
 
 
 @pytest.mark.parametrize("url", ["http://host/x", "/plain/path", "file://host/x", "s3://", "ftp:///x"])

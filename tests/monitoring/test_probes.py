@@ -1,7 +1,9 @@
 """Looks at parts, each asked over real HTTP or on a real folder."""
 
 import json
+import socket
 import threading
+import time
 from collections.abc import Iterator
 from datetime import date, timedelta
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -174,6 +176,25 @@ class TestOthers:
         monkeypatch.setenv("AWS_REGION", "us-east-1")
         away = settings.model_copy(update={"lake_url": "s3://gone/lake", "registry_url": "file:///dev/null"})
         found = seen(away)
+        assert found["lake"][0] is FAIL
+        assert found["registry"][0] is FAIL
+
+    def test_a_lake_and_a_registry_that_are_silent_fail_before_the_watch_has_to_end(
+        self, settings: Settings, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+            monkeypatch.setenv(name, "x")
+        monkeypatch.setenv("AWS_ALLOW_HTTP", "true")
+        monkeypatch.setenv("AWS_REGION", "us-east-1")
+        monkeypatch.setattr("monitoring.probes.PATIENCE", timedelta(seconds=0.3))
+        away = settings.model_copy(
+            update={"lake_url": "s3://gone/lake", "registry_url": "s3://gone/registry"}
+        )
+        with socket.create_server(("127.0.0.1", 0)) as silent:
+            monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{silent.getsockname()[1]}")
+            begun = time.monotonic()
+            found = seen(away)
+            assert time.monotonic() - begun < 20
         assert found["lake"][0] is FAIL
         assert found["registry"][0] is FAIL
 
