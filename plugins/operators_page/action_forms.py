@@ -39,8 +39,10 @@ class Field:
             return f"{self.label}: is either yes or empty"
         if self.kind == "date":
             try:
-                date.fromisoformat(value)
+                is_date = date.fromisoformat(value).isoformat() == value  # and not 20201231 or 2020-W53-4
             except ValueError:
+                is_date = False
+            if not is_date:
                 return f"{self.label}: {value[:40]!r} is no date of the form 2020-12-31"
         return None
 

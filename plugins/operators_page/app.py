@@ -1,6 +1,7 @@
 """The page as an app: who may see it, what it is made of, and how its errors are told."""
 
 from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
 from fastapi.responses import HTMLResponse, RedirectResponse
 from starlette.exceptions import HTTPException
 
@@ -60,6 +61,7 @@ def create_app() -> FastAPI:
     app.add_api_route("/dag", _to_view_of_dag, methods=["GET"])
     app.add_exception_handler(CreditRiskError, _tell_ours)
     app.add_exception_handler(HTTPException, _tell_http)
+    app.add_exception_handler(RequestValidationError, _tell_typed)
     return app
 
 
@@ -80,3 +82,10 @@ def _tell_ours(request: Request, error: Exception) -> HTMLResponse:
 def _tell_http(request: Request, error: Exception) -> HTMLResponse:
     assert isinstance(error, HTTPException)  # noqa: S101  it is registered for nothing else
     return error_page(request, error.status_code, str(error.detail), headers=error.headers)
+
+
+def _tell_typed(request: Request, error: Exception) -> HTMLResponse:
+    """What was typed into an address, or left out of it, in words."""
+    assert isinstance(error, RequestValidationError)  # noqa: S101  it is registered for nothing else
+    said = "; ".join(f"{problem['loc'][-1]}: {problem['msg']}" for problem in error.errors())
+    return error_page(request, 400, said)

@@ -4,9 +4,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from itertools import groupby, pairwise
-from typing import Any
+from typing import Annotated, Any
 
-from fastapi import APIRouter, HTTPException
+from fastapi import APIRouter, HTTPException, Query
 from fastapi.responses import HTMLResponse, Response
 
 from creditrisk.contract import FEATURE_NAMES, FEATURES
@@ -182,9 +182,9 @@ def show(
     page: PageDep,
     readings: ReadingsDep,
     window: str = "week",
-    arm: str = "all",
+    arm: Annotated[str, Query(pattern=r"^\w{1,40}$")] = "all",
     feature: str | None = None,
-    day: date | None = None,
+    day: Annotated[date | None, Query(ge=date(1900, 1, 1))] = None,
 ) -> HTMLResponse:
     """The view of the newest measured day, or of another, with one feature's distribution where it is asked for."""
     if window not in WINDOWS or (feature is not None and feature not in FEATURE_NAMES):

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from airflow.api_fastapi.common.db.common import SessionDep
-from fastapi import APIRouter
+from fastapi import APIRouter, HTTPException
 from fastapi.responses import HTMLResponse
 
 from creditrisk.look_store import Look
@@ -179,6 +179,8 @@ def show(
     history = releases(page.settings)
     challenges = challenges_of(history)
     chosen = next((one for one in challenges if challenge in (None, one.numbers[0])), None)
+    if challenge is not None and chosen is None:
+        raise HTTPException(404, f"challenge {challenge}: no challenge began with this release record")
     looks = readings.looks(chosen.numbers, LOOKS) if chosen else []
     newest = looks[-1] if looks else None
     run = newest_run(session, "release_model")

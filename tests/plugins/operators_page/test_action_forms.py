@@ -76,6 +76,7 @@ def test_an_empty_form_says_what_is_needed(action: object) -> None:
         ("promote", {"version": "2020-12-29-AAAAAAAAAA", "reason": "long enough"}),
         ("promote", {"version": OLD, "reason": "x" * 1001}),
         ("rerun", {"as_of": "2021-02-30"}),
+        ("rerun", {"as_of": "20210203"}),
         ("rerun", {"as_of": "2021-02-03", "landed_until": "tomorrow"}),
         ("rerun", {"as_of": "2021-02-03", "publish_older": "true"}),
     ],

@@ -219,6 +219,13 @@ class TestEveryView:
             ("what-now?dag_id=somebody_else_s&run_id=x", 404),
             ("drift/report?day=2020-01-01", 404),
             ("drift?feature=status", 404),
+            ("drift?day=", 400),
+            ("drift?day=0001-01-01", 400),
+            ("drift?arm=%00", 400),
+            ("drift/report", 400),
+            ("release?challenge=77", 404),
+            ("release?challenge=the+first", 400),
+            ("nights?as_of=yesterday&run_id=x", 400),
             ("models/2020-12-29-aaaaaaaaaa/pictures/model.joblib", 404),
         ],
     )
