@@ -52,3 +52,19 @@ def test_every_label_that_is_asked_for_is_there(figures: str) -> None:
             found = [sample for sample in samples if sample.name == name]
             for key, value in labels.items():
                 assert value in {sample.labels[key] for sample in found}, expression
+
+
+def test_clients_errors_are_taken_of_what_clients_ask(client: httpx.Client) -> None:
+    client.post("/predict", json={"id": ADA})
+    for path in ("/health/live", "/health/ready", "/metrics"):
+        client.get(path)
+    families = text_string_to_metric_families(client.get("/metrics").text)
+    routes = {
+        sample.labels["route"] for family in families for sample in family.samples if "route" in sample.labels
+    }
+    (left_out,) = {
+        chosen for expression in EXPRESSIONS for chosen in re.findall(r'route!~"([^"]*)"', expression)
+    }
+    machines = {"GET /health/live", "GET /health/ready", "GET /metrics"}
+    assert routes == machines | {"POST /predict"}
+    assert {route for route in routes if re.fullmatch(left_out, route)} == machines
