@@ -91,7 +91,7 @@ class VintageRow:
 
 
 def lines_of(metrics: Iterable[Metric], first: date, last: date) -> list[Line]:
-    """A line for each metric and part that was measured on the last day; metrics are by metric, part and day."""
+    """A line for each metric and part that was measured on one of the days; metrics are by metric, part and day."""
     days = [first + timedelta(days=number) for number in range((last - first).days + 1)]
     made = []
     for (metric, part), group in groupby(metrics, key=lambda one: (one.metric, one.part)):
@@ -191,13 +191,15 @@ def show(
         raise HTTPException(404, "There is no such window or feature.")
     last = day or readings.newest_measured_day()
     measured: list[Metric] = []
+    of_day: list[Metric] = []
     judged: list[Metric] = []
     arms: list[str] = []
     if last:
         first = last - timedelta(days=DAYS - 1)
         measured = readings.metrics_of(first, last, BY_FEATURE + BY_ARM, f"{window}/{arm}")
         measured += readings.metrics(first, last, BY_THEMSELVES)
-        judged = attention_of(readings.metrics(last, last))
+        of_day = readings.metrics(last, last)
+        judged = attention_of(of_day)
         arms = readings.arms(last)
     found = lines_of(measured, first, last) if last else []
     vintages = readings.vintages()
@@ -211,6 +213,7 @@ def show(
         arm=arm,
         arms=sorted({"all", arm, *arms}),
         judged=judged,
+        is_measured=bool(of_day),
         features=by_feature(found),
         scores=[line for line in found if line.metric in BY_ARM],
         others=[line for line in found if line.metric in BY_THEMSELVES],

@@ -208,6 +208,14 @@ class TestEveryView:
         assert text.count("no run") == 1
 
     @pytest.mark.usefixtures("lived_in")
+    def test_a_day_that_was_not_measured_is_not_said_to_be_well(self, login: Any) -> None:
+        text = login("op").get("/operators/drift", params={"day": str(TODAY + timedelta(days=1))}).text
+        assert "Nothing was measured of" in text
+        assert "Every measure that could be judged" not in text
+        assert f'0.31 <span class="quiet">on {TODAY}</span>' in text
+        assert ">on " not in login("op").get("/operators/drift").text
+
+    @pytest.mark.usefixtures("lived_in")
     @pytest.mark.parametrize(
         ("path", "status"),
         [
