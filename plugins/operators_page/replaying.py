@@ -26,7 +26,7 @@ class Replayed:
 
 def replay(decision_id: UUID) -> Replayed | str:
     """Make a decision again; in words why not, where it cannot be done now."""
-    if not _TURN.acquire(timeout=SECONDS):
+    if not _TURN.acquire(blocking=False):  # who waits here would keep a thread of Airflow's API from its work
         return "Another replay is running: ask again in a moment."
     try:
         ran = subprocess.run(
