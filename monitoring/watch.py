@@ -26,6 +26,9 @@ from monitoring.watch_reads import StoreState, WatchReads, serving_words
 
 logger = logging.getLogger(__name__)
 
+_WORDS = 2_000
+"""Characters of reported words that are kept: an error may be longer than a channel takes, and the log has the rest."""
+
 _DAYS = max(days.of for rule in RULES if isinstance(rule.broken_when, tuple) for days in rule.broken_when)
 
 
@@ -94,7 +97,7 @@ class Watch:
         """
         reads = WatchReads(self.settings, datetime.now(UTC))
         releases = reads.releases()
-        broken = Broken(rule, subject, words, reads.today)
+        broken = Broken(rule, subject, words[:_WORDS], reads.today)
         try:
             with changing_alerts(self.settings, reads.now) as writer:
                 told = [alert.subject for alert in writer.open_alerts() if alert.rule == rule.name]

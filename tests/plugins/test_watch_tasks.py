@@ -91,6 +91,12 @@ class TestLook:
         assert watch_tasks.look_and_send()["sent"] == 0
         assert posted(webhook) == [("started", "train_model.train"), ("ended", "train_model.train")]
 
+    def test_an_error_that_no_channel_takes_whole_is_cut(self, settings: Settings) -> None:
+        watch_tasks.note_failure(failed(exception=ValueError("x" * 300_000)))
+        (alert,) = open_alerts(settings)
+        assert alert.words.startswith("train_model.train of the run a run failed: xxx")
+        assert len(alert.words) == 2_000
+
     def test_a_message_that_is_not_taken_is_tried_again_and_shown_meanwhile(
         self, settings: Settings, webhook: HttpListener, caplog: pytest.LogCaptureFixture
     ) -> None:
