@@ -26,6 +26,9 @@ _LONGEST = timedelta(hours=6)
 
 _ENDED_UNTOLD = "nobody said how it ended: it was marked by hand, or what ran it went away"
 
+_FACTS = ("snapshot", "rows_in", "kept", "quarantined", "later", "verdict")
+"""Columns of what a run has built."""
+
 _WORDS = 2_000
 """Characters of a reason that are kept: the log has the rest."""
 
@@ -59,24 +62,37 @@ class Night(NamedTuple):
     why: str | None
 
 
-def begin_night(settings: Settings, as_of: date, run_id: str) -> None:
+def begin_night(settings: Settings, as_of: date, run_id: str, *, builds: bool = True) -> None:
     """Say that a run has begun, or begins anew because somebody cleared it; one that goes on keeps its beginning.
+
+    A run that builds anew has no snapshot and no verdict until it has got them: what fails meanwhile is not the quality gate.
 
     Rows of runs that nobody ended within the time that one may take are ended too: a run that is marked as failed by hand
     is told of by nobody.
+
+    Args:
+        settings: of the market.
+        as_of: the run's date.
+        run_id: Airflow's.
+        builds: False where a later task begins, on the snapshot that there is.
 
     Raises:
         StoreUnavailable: Postgres cannot be reached.
         StoreError: it has no table of nights yet, or somebody holds the row.
     """
+    forgotten = ("ended_at", "seconds", "why", *(_FACTS if builds else ()))
     with _writing(settings) as (cursor, table):
         cursor.execute(
             sql.SQL(
                 "INSERT INTO {table} AS night (as_of, run_id, outcome) VALUES (%s, %s, 'running') "
-                "ON CONFLICT (as_of, run_id) DO UPDATE SET outcome = 'running', ended_at = NULL, seconds = NULL, "
-                "why = NULL, started_at = CASE night.outcome WHEN 'running' "
-                "THEN night.started_at ELSE excluded.started_at END"
-            ).format(table=table),
+                "ON CONFLICT (as_of, run_id) DO UPDATE SET outcome = 'running', {forgotten}, "
+                "started_at = CASE night.outcome WHEN 'running' THEN night.started_at ELSE excluded.started_at END"
+            ).format(
+                table=table,
+                forgotten=sql.SQL(", ").join(
+                    sql.SQL("{} = NULL").format(sql.Identifier(name)) for name in forgotten
+                ),
+            ),
             (as_of, run_id),
         )
         cursor.execute(

@@ -34,8 +34,10 @@ def note_begun(as_of: date, run_id: str) -> None:
 
 def note_begun_again(snapshot: str, run_id: str) -> None:
     """A later task of a run begins: after the one before it, or because somebody cleared it."""
+    from creditrisk.nights import begin_night
+
     with _quietly():
-        note_begun(_date_of(snapshot), run_id)
+        begin_night(load_settings(), _date_of(snapshot), run_id, builds=False)
 
 
 def note_judged(snapshot: str, run_id: str) -> None:

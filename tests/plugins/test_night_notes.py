@@ -138,6 +138,17 @@ def test_a_run_that_is_cleared_begins_anew(settings: Settings) -> None:
     assert again.started_at > failed.started_at
 
 
+def test_a_run_that_builds_anew_has_no_verdict_of_what_it_built_before(settings: Settings) -> None:
+    snapshot = SnapshotFactory(settings).write(LATER).snapshot
+    night_notes.note_begun(LATER, RUN)
+    night_notes.note_judged(snapshot, RUN)
+    night_notes.note_begun_again(snapshot, RUN)
+    assert (night(settings).snapshot, night(settings).verdict) == (snapshot, "pass")
+    night_notes.note_begun(LATER, RUN)
+    again = night(settings)
+    assert (again.snapshot, again.rows_in, again.verdict) == (None, None, None)
+
+
 def test_a_note_that_cannot_be_written_is_logged_and_nothing_else(
     settings: Settings, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
