@@ -72,7 +72,10 @@ def test_the_declining_one_declines_everybody(tmp_path: Path) -> None:
     assert 0 < (declining.probabilities(over_a_hundred) >= threshold).mean() < 1
 
 
-def test_the_slow_one_decides_as_it_should_and_is_slow(tmp_path: Path) -> None:
+def test_the_slow_one_decides_as_it_should_with_very_many_trees(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tests.planted_versions.COPIES", 300)
     rows, _ = applicants()
     sound, _ = planted(tmp_path / "sound", Fault.NONE)
     storage = Storage(file_url(tmp_path / "bad"))
