@@ -110,7 +110,7 @@ class AlertWriter:
             )
 
     def end(self, alert: Alert, serving: str, channels: Collection[str]) -> None:
-        """End an alert and have it told."""
+        """End an alert and have it told, on those of the channels that were to tell its start."""
         # One that ends in the moment it started would be taken for something that happened.
         ended_at = max(self.now, alert.started_at + timedelta(microseconds=1))
         self.cursor.execute(
@@ -120,7 +120,14 @@ class AlertWriter:
             (ended_at, serving, alert.number),
         )
         if self.cursor.rowcount:
-            self._tell(alert.number, ENDED, channels)
+            self.cursor.execute(
+                sql.SQL("SELECT channel FROM {} WHERE alert = %s AND event = 'started'").format(
+                    self.schema.table("deliveries")
+                ),
+                (alert.number,),
+            )
+            started_on = {channel for (channel,) in self.cursor.fetchall()}
+            self._tell(alert.number, ENDED, [channel for channel in channels if channel in started_on])
 
     def _is_told(self, new: NewAlert) -> bool:
         self.cursor.execute(

@@ -225,3 +225,10 @@ class TestDeliveries:
         start(settings, new(), channels=["log"])
         end(settings, NOW + timedelta(hours=1), channels=["log"])
         assert [each.event for each in unsent_deliveries(settings)] == [STARTED, ENDED]
+
+    def test_a_channel_that_is_new_is_told_of_no_end_whose_start_it_was_not_told(
+        self, settings: Settings
+    ) -> None:
+        start(settings, new(), channels=["log"])
+        end(settings, NOW + timedelta(hours=1), channels=BOTH)
+        assert {each.channel for each in unsent_deliveries(settings)} == {"log"}
