@@ -66,6 +66,8 @@ class Action:
     defaults: Callable[[History], dict[str, str]] = lambda _: {}
     impossible: Callable[[History], str | None] = lambda _: None
     """Why it cannot be done at all now."""
+    serves: str | None = None
+    """The field that names the version which it puts into service."""
 
     def read(self, given: Mapping[str, Any]) -> dict[str, str]:
         """The form's own fields, without spaces around them."""
@@ -205,6 +207,7 @@ ACTIONS = (
         (_version("The version to serve."), _REASON),
         _promote_says,
         lambda form: {"version": form["version"], "reason": form["reason"]},
+        serves="version",
     ),
     Action(
         "roll-back", "roll_back_model", "release", "Roll back the model",
@@ -214,6 +217,7 @@ ACTIONS = (
         lambda form: {"to": form["to"], "reason": form["reason"]},
         defaults=_rollback_default,
         impossible=_no_rollback,
+        serves="to",
     ),
     Action(
         "abort", "abort_release", "release", "Abort the challenge",
@@ -243,6 +247,7 @@ ACTIONS = (
         (_version("The version that is to challenge."), _REASON),
         _release_says,
         lambda form: {"version": form["version"], "reason": form["reason"]},
+        serves="version",
     ),
 )  # fmt: skip
 """All of them, in the order of their paths' first use."""

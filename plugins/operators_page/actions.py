@@ -18,7 +18,7 @@ from plugins.operators_page.access import require_same_origin, require_sealed, s
 from plugins.operators_page.action_forms import ACTIONS, Action
 from plugins.operators_page.airflow_runs import OUR_DAGS, newest_run, paused, run_of, tasks_of
 from plugins.operators_page.readings import Readings, ReadingsDep
-from plugins.operators_page.registry_reads import releases
+from plugins.operators_page.registry_reads import releases, unservable
 from plugins.operators_page.rendering import Page, PageDep
 from plugins.operators_page.triggering import trigger
 
@@ -52,7 +52,7 @@ def confirm(
     says: list[str] = []
     token = None
     if not problems and not impossible:
-        says = _says(action, form, history, readings)
+        says = _says(action, form, history, page, readings)
         token = sealed(page.user_name, action.name, form, says)
         says = says + _waits(session, action.dag_id)
     return page.render(
@@ -69,9 +69,13 @@ def confirm(
 
 
 def _says(
-    action: Action, form: Mapping[str, str], history: Sequence[ReleaseRecord], readings: Readings
+    action: Action, form: Mapping[str, str], history: Sequence[ReleaseRecord], page: Page, readings: Readings
 ) -> list[str]:
     """What the action would do now."""
+    if action.serves:
+        problem = unservable(page.settings, form[action.serves])
+        if problem:
+            return [f"The run will refuse, and nothing will change: {problem}"]
     served = readings.served()
     return action.says(form, history, served.snapshot if served else None)
 
@@ -98,7 +102,7 @@ def do(
     problems = action.problems(form)
     if problems:
         raise HTTPException(400, "; ".join(problems.values()))
-    says = _says(action, form, releases(page.settings), readings)
+    says = _says(action, form, releases(page.settings), page, readings)
     require_sealed(str(posted.get("token", "")), page.user_name, action.name, form, says)
     run_id = trigger(session, request, page.user, action.dag_id, action.conf(form))
     return RedirectResponse(page.url("act/done", dag_id=action.dag_id, run_id=run_id), status_code=303)

@@ -2,8 +2,9 @@
 
 from functools import lru_cache
 
+from creditrisk.contract import contract_fingerprint
 from creditrisk.errors import CreditRiskError, RegistryError
-from creditrisk.registry import ModelManifest, ModelRegistry
+from creditrisk.registry import GateDecision, ModelManifest, ModelRegistry
 from creditrisk.release import ReleaseRecord
 from creditrisk.release_ledger import ReleaseLedger
 from creditrisk.settings import Settings
@@ -36,6 +37,18 @@ def version_of(settings: Settings, version: str) -> ModelManifest | None:
         return _manifest(settings.registry_root, version)
     except RegistryError:
         return None
+
+
+def unservable(settings: Settings, version: str) -> str | None:
+    """Why a version may not serve, as its manifest tells; None where nothing speaks against it there."""
+    manifest = version_of(settings, version)
+    if manifest is None:
+        return f"{version} is not in the registry."
+    if manifest.gate.verdict is not GateDecision.ACCEPTED:
+        return f"the model gate has refused {version}."
+    if manifest.contract_fingerprint != contract_fingerprint():
+        return f"{version} was made for other features than this code has."
+    return None
 
 
 def snapshot_of(settings: Settings, snapshot: str) -> SnapshotManifest | None:

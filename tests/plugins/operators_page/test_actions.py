@@ -9,7 +9,7 @@ import pytest
 from creditrisk import release_ledger
 from creditrisk.settings import Settings
 from creditrisk.storage import Storage
-from tests.planted_versions import plant
+from tests.planted_versions import REFUSED, plant
 
 OLD, NEW = "2020-12-29-aaaaaaaaaa", "2020-12-30-bbbbbbbbbb"
 FORM = {"to": OLD, "reason": "the first was <b>better</b>"}
@@ -120,6 +120,23 @@ class TestNothingIsTriggered:
         assert "is no id of the form" in answer.text
         assert "between 5 and 1000 characters" in answer.text
         assert 'name="token"' not in answer.text
+
+
+@pytest.mark.usefixtures("released")
+def test_a_version_that_may_not_serve_is_not_said_to_decide(login: Any, settings: Settings) -> None:
+    op = login("op")
+    refused = "2020-12-31-cccccccccc"
+    plant(Storage(settings.registry_root), refused, gate=REFUSED)
+    missing = "2020-12-31-dddddddddd"
+    for version, why in (
+        (refused, f"the model gate has refused {refused}."),
+        (missing, f"{missing} is not in the registry."),
+    ):
+        form = {"version": version, "reason": "because I can"}
+        for action in ("promote", "release"):
+            shown = html.unescape(op.get(f"/operators/act/{action}/confirm", params=form).text)
+            assert f"The run will refuse, and nothing will change: {why}" in shown
+            assert "decides on every customer" not in shown
 
 
 def test_what_cannot_be_done_is_said_instead_of_asked(login: Any, settings: Settings) -> None:
