@@ -129,7 +129,7 @@ def to_line(record: DecisionRecord) -> bytes:
             "probability": record.probability,
             "threshold": record.threshold,
             "decision": record.decision,
-            **(_UNPAIRED if paired is None else paired._asdict()),
+            **(_UNPAIRED if paired is None else dict(zip(_UNPAIRED, paired, strict=True))),
             "reasons": record.reasons,
             "latency_microseconds": record.latency_microseconds,
             "key_name": record.key_name,

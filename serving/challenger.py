@@ -18,7 +18,7 @@ SLOW_FACTOR = 10
 SLOW_IN_A_ROW = 5
 """Rows in a row, each far too slow, after which it is scored no more: a busy machine does not make so many."""
 
-APART_NANOSECONDS = 5_000_000
+APART_NANOSECONDS = 20_000_000
 """Where requests come closer together than this, both versions are scored at once, but for one in so much time."""
 
 LONGEST_PROBLEM = 200
@@ -75,7 +75,7 @@ class Challenger:
         """What the champion and it say of a row, found at once; None where each is to be scored by itself.
 
         At once costs a third, but hides what either takes, and does not tell whose a failure is. So requests that
-        come slowly are scored apart, as is one every few milliseconds of those that come fast, and each that fails.
+        come slowly are scored apart, as is one in twenty milliseconds of those that come fast, and each that fails.
         """
         pair = self._pair
         if pair is None or pair.first is not champion or self.loaded is None or self.problem is not None:
