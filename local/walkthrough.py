@@ -245,6 +245,7 @@ def print_summary(settings: Settings, loans: LoansFile, served: Served, progress
 Snapshot    {served.snapshot}
 Model       {served.version}
 Airflow     {airflow.base_url(settings)}    login {logins}
+Operators   {airflow.base_url(settings)}/plugin/operators    what is served, last night, and what is wrong
 Predictions http://{host}:{settings.api_port}/docs
 MLflow      {stack.mlflow_address(settings)}
 API key: {key}   (for everything; python -m creditrisk keys makes others)

@@ -108,6 +108,7 @@ def test_the_summary_has_decisions_addresses_and_the_login(system: System) -> No
         "workers: ",
         "make stop",
         f"http://127.0.0.1:{system.settings.airflow_port}",
+        f"http://127.0.0.1:{system.settings.airflow_port}/plugin/operators",
     ):
         assert word in system.output
     assert str(system.settings.publisher_database_url.get_secret_value()) not in system.output  # type: ignore[union-attr]
