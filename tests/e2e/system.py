@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import date
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -190,6 +191,22 @@ def held_table(system: System, name: str) -> Iterator[Callable[[], bool]]:
             return found[0] > 0
 
         yield somebody_waits
+
+
+@contextmanager
+def without_watch(client: AirflowClient) -> Iterator[None]:
+    """Keep the watch, which reads what is published too, from being the one that waits for a table."""
+    pause = partial(client.request, "PATCH", "/dags/watch")
+    assert pause(json={"is_paused": True}).is_success
+    try:
+        running = {"state": ["queued", "running"]}
+        wait_until(
+            lambda: client.request("GET", "/dags/watch/dagRuns", params=running).json()["total_entries"] == 0,
+            "no look of the watch is going on",
+        )
+        yield
+    finally:
+        assert pause(json={"is_paused": False}).is_success
 
 
 def kill_task(client: AirflowClient, dag_id: str, run_id: str, task_id: str) -> None:

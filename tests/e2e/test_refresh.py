@@ -11,6 +11,7 @@ from tests.e2e.system import (
     kill_task,
     spark_processes,
     wait_until,
+    without_watch,
 )
 
 DAG = "refresh_features"
@@ -53,7 +54,7 @@ def test_a_run_whose_every_task_has_its_process_killed_outright_ends_the_same_wh
     system: System,
 ) -> None:
     before = (system.served(), system.catalog.lake.keys())
-    with system.login() as client:
+    with system.login() as client, without_watch(client):
         run_id = client.trigger(DAG, {"as_of": str(system.newest)})
         freeze_build(system, system.newest)
         kill_task(client, DAG, run_id, "build_features")
