@@ -63,29 +63,28 @@ def sum_of(answers: Iterable[Answers]) -> TrafficSum:
 
 
 def answers_between(
-    connection: extensions.connection, schema: str, begin: datetime, end: datetime
+    cursor: extensions.cursor, table: sql.Composable, begin: datetime, end: datetime
 ) -> list[Answers]:
     """What all workers answered, by route and status; nothing where there is no table yet.
 
     Args:
-        connection: of a role that may read the table.
-        schema: the market's.
+        cursor: of a role that may read the table.
+        table: the market's table of traffic.
         begin: aware; the first minute counts whole.
         end: aware; minutes from here on do not count.
     """
     try:
-        with connection, connection.cursor() as cursor:
-            cursor.execute(
-                sql.SQL(
-                    "SELECT route, status, sum(requests)::bigint, sum(seconds_sum) FROM {}.traffic "
-                    "WHERE minute >= date_trunc('minute', %s::timestamptz) AND minute < %s "
-                    "GROUP BY route, status ORDER BY route, status"
-                ).format(sql.Identifier(schema)),
-                (begin, end),
-            )
-            return [Answers(*row) for row in cursor.fetchall()]
+        cursor.execute(
+            sql.SQL(
+                "SELECT route, status, sum(requests)::bigint, sum(seconds_sum) FROM {} "
+                "WHERE minute >= date_trunc('minute', %s::timestamptz) AND minute < %s "
+                "GROUP BY route, status ORDER BY route, status"
+            ).format(table),
+            (begin, end),
+        )
     except (errors.UndefinedTable, errors.InvalidSchemaName):
         return []
+    return [Answers(*row) for row in cursor.fetchall()]
 
 
 def remove_traffic_before(connection: extensions.connection, schema: StoreSchema, moment: datetime) -> int:

@@ -11,10 +11,11 @@ from fastapi.responses import HTMLResponse, Response
 
 from creditrisk.contract import FEATURE_NAMES, FEATURES
 from creditrisk.storage import Storage
+from creditrisk.vintage_store import Vintage
 from plugins.operators_page.plots import Figure, Series, Spark, bars, lines, spark
 from plugins.operators_page.readings import ReadingsDep
 from plugins.operators_page.rendering import PageDep
-from plugins.operators_page.store_rows import Metric, Vintage
+from plugins.operators_page.store_rows import Metric
 
 router = APIRouter()
 

@@ -9,6 +9,7 @@ from fastapi import APIRouter, HTTPException
 from fastapi.responses import HTMLResponse
 
 from creditrisk.contract import ROW_RULES
+from creditrisk.nights import Night
 from creditrisk.snapshots import QualityReport, SnapshotManifest
 from plugins.operators_page.access import NIGHTLY
 from plugins.operators_page.airflow_runs import run_of
@@ -17,7 +18,6 @@ from plugins.operators_page.quarantine import Example, examples_of
 from plugins.operators_page.readings import ReadingsDep
 from plugins.operators_page.registry_reads import quality_of, snapshot_of
 from plugins.operators_page.rendering import PageDep
-from plugins.operators_page.store_rows import Night
 
 router = APIRouter()
 

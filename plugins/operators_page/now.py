@@ -7,14 +7,16 @@ from datetime import date, datetime, timedelta
 from fastapi import APIRouter
 from fastapi.responses import HTMLResponse
 
+from creditrisk.nights import Night
 from creditrisk.release import ReleaseRecord
 from creditrisk.settings import Settings
 from creditrisk.snapshots import SnapshotId, Verdict
+from creditrisk.traffic import TrafficSum
 from plugins.operators_page.formats import days, duration
 from plugins.operators_page.readings import ReadingsDep
 from plugins.operators_page.registry_reads import releases
 from plugins.operators_page.rendering import PageDep
-from plugins.operators_page.store_rows import Alert, Decided, Night, Probe, Served, Traffic
+from plugins.operators_page.store_rows import Alert, Decided, Probe, Served
 
 router = APIRouter()
 
@@ -54,13 +56,13 @@ class Window:
     """How the service went since a moment."""
 
     name: str
-    traffic: Traffic | None
+    traffic: TrafficSum | None
     decided: Decided | None
 
     @property
     def failed_share(self) -> float | None:
         """Of the answers, those that say that something broke."""
-        return self.traffic.failed / self.traffic.requests if self.traffic and self.traffic.requests else None
+        return self.traffic.error_share if self.traffic else None
 
     @property
     def approval_rate(self) -> float | None:

@@ -15,9 +15,12 @@ from psycopg2 import extensions, sql
 
 from creditrisk.decisions import DecisionRecord, record_of
 from creditrisk.look_store import Look, looks_at
+from creditrisk.nights import Night
 from creditrisk.store_reader import StoreReader
+from creditrisk.traffic import TrafficSum, answers_between, sum_of
+from creditrisk.vintage_store import Vintage
 from plugins.operators_page.rendering import PageDep
-from plugins.operators_page.store_rows import Alert, Decided, Metric, Night, Probe, Served, Traffic, Vintage
+from plugins.operators_page.store_rows import Alert, Decided, Metric, Probe, Served
 
 SECONDS = 2.0
 """How long a statement may take."""
@@ -96,14 +99,12 @@ class Readings:
         )
         return [Probe(*row) for row in rows]
 
-    def traffic(self, since: datetime, until: datetime) -> Traffic | None:
-        """The service's answers from one moment to another; None where none were counted."""
-        rows = self._ask(
-            "SELECT sum(requests)::bigint, coalesce(sum(requests) FILTER (WHERE status >= 500), 0)::bigint, sum(seconds_sum) "
-            "FROM {traffic} WHERE minute >= %s AND minute <= %s HAVING count(*) > 0",
-            (since, until),
-        )
-        return Traffic(*rows[0]) if rows else None
+    def traffic(self, since: datetime, until: datetime) -> TrafficSum | None:
+        """What the service's clients got from one moment to another; None where they asked nothing."""
+        if "traffic" not in self._there:
+            return None
+        total = sum_of(answers_between(self._cursor, self._reader.table("traffic"), since, until))
+        return total if total.requests else None
 
     def decided(self, since: datetime, until: datetime) -> Decided | None:
         """Decisions from one moment to another; None where there are none."""
@@ -192,7 +193,9 @@ class Readings:
         tables = [name for name in _TABLES if f"{{{name}}}" in question]
         if not self._there.issuperset(tables):
             return []
-        fields = sql.SQL(", ").join(map(sql.Identifier, getattr(kind, "__slots__", ())))
+        fields = sql.SQL(", ").join(
+            map(sql.Identifier, getattr(kind, "_fields", getattr(kind, "__slots__", ())))
+        )
         places = {name: self._reader.table(name) for name in tables}
         self._cursor.execute(sql.SQL(question).format(fields=fields, **places), tuple(values))
         return list(self._cursor.fetchall())

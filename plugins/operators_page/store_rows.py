@@ -1,4 +1,4 @@
-"""Rows of the market's prepared tables, as the page's views take them."""
+"""What the page's views take of the market's store where they want less, or more, than a row of one of its tables."""
 
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -10,25 +10,6 @@ class Served:
 
     snapshot: str
     switched_at: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class Night:
-    """A run of the nightly refresh."""
-
-    as_of: date
-    run_id: str
-    started_at: datetime
-    ended_at: datetime | None
-    snapshot: str | None
-    rows_in: int | None
-    kept: int | None
-    quarantined: int | None
-    later: int | None
-    seconds: float | None
-    verdict: str | None
-    outcome: str
-    why: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,16 +44,6 @@ class Probe:
 
 
 @dataclass(frozen=True, slots=True)
-class Traffic:
-    """The service's answers since a moment."""
-
-    requests: int
-    failed: int
-    """Answered with a status of 500 or more."""
-    seconds: float
-
-
-@dataclass(frozen=True, slots=True)
 class Decided:
     """Decisions since a moment."""
 
@@ -91,23 +62,3 @@ class Metric:
     limit: float | None
     verdict: str
     words: str
-
-
-@dataclass(frozen=True, slots=True)
-class Vintage:
-    """How a month's decisions turned out so far, by version and arm."""
-
-    month: date
-    version: str
-    arm: str
-    decisions: int
-    excluded: int
-    """Of them, those of which no outcome will ever count: declined, not taken up, or used to make the version."""
-    labelled: int
-    late: int
-    roc_auc: float | None
-    brier: float | None
-    calibration_error: float | None
-    expected_roc_auc: float | None
-    expected_late_share: float | None
-    measured_at: datetime

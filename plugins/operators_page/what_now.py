@@ -9,6 +9,7 @@ from fastapi import APIRouter, HTTPException
 from fastapi.responses import HTMLResponse
 
 from creditrisk.errors import NothingToRollBackTo
+from creditrisk.nights import Night
 from creditrisk.release import ReleaseRecord, rollback_target
 from creditrisk.snapshots import QualityReport, Verdict
 from plugins.operators_page.access import NIGHTLY, may_read_logs
@@ -21,7 +22,6 @@ from plugins.operators_page.quarantine import examples_of
 from plugins.operators_page.readings import ReadingsDep
 from plugins.operators_page.registry_reads import quality_of, releases, snapshot_of
 from plugins.operators_page.rendering import PageDep
-from plugins.operators_page.store_rows import Night
 from plugins.operators_page.task_log import last_words
 
 router = APIRouter()

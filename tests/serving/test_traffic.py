@@ -3,15 +3,14 @@
 import asyncio
 import logging
 from collections.abc import Sequence
-from contextlib import closing
 from datetime import UTC, datetime, timedelta
 
-import psycopg2
 import pytest
 
 from creditrisk.errors import StoreUnavailable
 from creditrisk.online_store import OnlineStore
 from creditrisk.settings import Settings
+from creditrisk.store_reader import StoreReader
 from creditrisk.store_schema import StoreSchema
 from creditrisk.traffic import Answers, TrafficSum, answers_between, remove_traffic_before, sum_of
 from creditrisk.traffic_store import MinuteCount, TrafficStore
@@ -41,9 +40,8 @@ def store_of(settings: Settings, url: str | None = None) -> TrafficStore:
 
 def read(settings: Settings, begin: datetime, end: datetime) -> list[Answers]:
     """As the operators' page reads them."""
-    assert settings.reader_database_url
-    with closing(psycopg2.connect(settings.reader_database_url.get_secret_value())) as connection:
-        return answers_between(connection, settings.database_schema, begin, end)
+    with StoreReader.of(settings).reading() as cursor:
+        return answers_between(cursor, StoreReader.of(settings).table("traffic"), begin, end)
 
 
 def by_minute(settings: Settings) -> dict[tuple[str, int], int]:

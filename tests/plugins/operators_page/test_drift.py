@@ -1,10 +1,11 @@
 import json
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, timedelta
 
 from tests.airflow_environment import prepare
 
 prepare()
 
+from creditrisk.vintage_store import Vintage  # noqa: E402
 from plugins.operators_page.drift import (  # noqa: E402
     VintageRow,
     attention_of,
@@ -14,7 +15,7 @@ from plugins.operators_page.drift import (  # noqa: E402
     lines_of,
     results_figure,
 )
-from plugins.operators_page.store_rows import Metric, Vintage  # noqa: E402
+from plugins.operators_page.store_rows import Metric  # noqa: E402
 
 LAST = date(2021, 1, 31)
 FIRST = LAST - timedelta(days=29)
@@ -29,7 +30,7 @@ def vintage(**changes: object) -> Vintage:
     values: dict[str, object] = {
         "month": date(2021, 1, 1), "version": "v", "arm": "champion", "decisions": 100, "excluded": 20, "labelled": 40,
         "late": 4, "roc_auc": 0.61, "brier": 0.02, "calibration_error": 0.01, "expected_roc_auc": 0.6,
-        "expected_late_share": 0.1, "measured_at": datetime(2021, 2, 1, tzinfo=UTC),
+        "expected_late_share": 0.1, "day": date(2021, 2, 1),
     }  # fmt: skip
     return Vintage(**{**values, **changes})  # type: ignore[arg-type]
 

@@ -1,4 +1,3 @@
-import dataclasses
 from datetime import UTC, date, datetime
 
 import pytest
@@ -7,8 +6,8 @@ from tests.airflow_environment import prepare
 
 prepare()
 
+from creditrisk.nights import Night  # noqa: E402
 from plugins.operators_page.last_nights import Row, figures_of, is_daily, newest_of, rows_of  # noqa: E402
-from plugins.operators_page.store_rows import Night  # noqa: E402
 
 
 def night(
@@ -49,7 +48,7 @@ def test_all_runs_of_a_date_are_on_one_page() -> None:
 
 
 def test_years_without_a_run_are_one_line() -> None:
-    long_ago = dataclasses.replace(night(10), as_of=date(2019, 5, 1))
+    long_ago = night(10)._replace(as_of=date(2019, 5, 1))
     assert rows_of([night(10), night(2), long_ago], every_day=True)[-2:] == [
         Row(date(2021, 1, 1), None, date(2019, 5, 2)),
         Row(date(2019, 5, 1), long_ago),

@@ -10,6 +10,7 @@ from creditrisk.online_store import OnlineStore
 from creditrisk.settings import Settings
 from creditrisk.store_reader import StoreReader
 from tests.airflow_environment import prepare
+from tests.creditrisk.published_market import ask
 from tests.decision_records import add_to_log, decision_record
 
 prepare()
@@ -62,3 +63,18 @@ def test_a_customer_s_decisions_come_newest_first_and_decisions_are_counted_in_t
         found = readings.decided(NOW - timedelta(hours=2, minutes=1), NOW)
     assert found is not None
     assert (found.decisions, found.approved) == (3, 2)
+
+
+def test_what_only_looks_whether_the_service_lives_is_no_traffic(market_settings: Settings) -> None:
+    OnlineStore(market_settings).migrate()
+    ask(
+        market_settings,
+        "INSERT INTO {schema}.traffic SELECT now(), 'w', route, status, requests, 1.0 FROM (VALUES "
+        "('POST /predict', 200, 8), ('POST /predict', 503, 2), ('GET /health/ready', 503, 90)) "
+        "AS t(route, status, requests)",
+        "publisher",
+    )
+    with opened(StoreReader.of(market_settings)) as readings:
+        traffic = readings.traffic(NOW - timedelta(minutes=1), NOW + timedelta(minutes=5))
+    assert traffic is not None
+    assert (traffic.requests, traffic.failed, traffic.error_share) == (10, 2, 0.2)
