@@ -28,6 +28,7 @@ from plugins.operators_page import (
 )
 from plugins.operators_page.access import MAY_LOOK
 from plugins.operators_page.rendering import PageDep, error_page
+from plugins.operators_page.warming import warmed
 
 _STATUS: dict[type[CreditRiskError], int] = {
     DecisionUnknown: 404,
@@ -53,7 +54,12 @@ _VIEW_OF_DAG = {
 def create_app() -> FastAPI:
     """The app, to be mounted in Airflow's. Nothing of it is anonymous: its own documentation routes are off."""
     app = FastAPI(
-        title="Operators' page", docs_url=None, redoc_url=None, openapi_url=None, dependencies=MAY_LOOK
+        title="Operators' page",
+        docs_url=None,
+        redoc_url=None,
+        openapi_url=None,
+        dependencies=MAY_LOOK,
+        lifespan=warmed,
     )
     for view in (now, last_nights, models, release, drift, decision, what_now, actions, assets):
         app.include_router(view.router)

@@ -23,6 +23,11 @@ def asset(digest: str, name: str) -> FileResponse:
     return FileResponse(file, headers={"Cache-Control": _KEPT, "X-Content-Type-Options": "nosniff"})
 
 
+def names() -> list[str]:
+    """All of the page's files."""
+    return sorted(_files())
+
+
 @cache
 def digest_of(name: str) -> str:
     """Part of a file's address."""

@@ -1,11 +1,14 @@
 """How long each view of the operators' page takes with a year behind it: ``python -m tests.benchmarks.bench_operators_page``.
 
 A year of nights and measures, and decisions in a partition a day, the newest day busy; an embedded PostgreSQL of its own,
-Airflow's app in this process. The time is that of a whole request of a logged-in viewer. BENCH_LARGE=1: ten million decisions.
+Airflow's app anew for each view, in a process of its own. The times are those of whole requests of a logged-in viewer: the
+first one asks a second after the app has started. BENCH_LARGE=1: ten million decisions.
 """
 
 import os
 import statistics
+import subprocess
+import sys
 import tempfile
 import time
 import warnings
@@ -35,6 +38,8 @@ DECISIONS = 10_000_000 if os.environ.get("BENCH_LARGE") else 1_000_000
 BUSY = DECISIONS // 30
 """Decisions of the last day."""
 DAYS, ROUNDS, LIMIT_MILLISECONDS = 365, 7, 300
+UNTIL_FIRST = 1.0
+"""Seconds from the app's start to its first request: a person logs in in between."""
 
 _DECISIONS = sql.SQL("""
     INSERT INTO {decisions} (
@@ -87,13 +92,14 @@ def main() -> None:
             os.environ["CREDITRISK_VAR_DIR"] = folder
             os.environ.update({f"CREDITRISK_{name.upper()}": url for name, url in roles.items()})
             fill(settings)
-            viewer = client()
             customer, decision = known(settings)
             for view in (
                 *("now", "nights", "models", f"models?version={CHALLENGER}", "release", "drift"),
                 *(f"decision?id={decision}", f"decision?id={customer}", "what-now"),
             ):
-                print(f"page {view.split('=')[0]:20} {measured(viewer, view)}", flush=True)
+                command = [sys.executable, "-m", "tests.benchmarks.bench_operators_page", view]
+                ran = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
+                print(ran.stdout.splitlines()[-1], flush=True)
         finally:
             postgres.stop(server)
 
@@ -123,6 +129,18 @@ def fill(settings: Settings) -> None:
         cursor.execute(fill_in, {"begin": begin, "end": now, "count": DECISIONS - BUSY})
         cursor.execute(fill_in, {"begin": now - timedelta(days=1), "end": now, "count": BUSY})
         cursor.execute(_TABLES.format(schema=f'"{schema}"', days=DAYS).replace("%%", "%"))
+    _vacuum(settings)
+
+
+def _vacuum(settings: Settings) -> None:
+    """What Postgres does by itself within minutes, and has not yet done to rows that were all written just now."""
+    assert settings.publisher_database_url is not None
+    with closing(psycopg2.connect(settings.publisher_database_url.get_secret_value())) as connection:
+        connection.autocommit = True
+        with connection.cursor() as cursor:
+            cursor.execute(
+                sql.SQL("VACUUM (ANALYZE) {}").format(sql.Identifier(settings.database_schema, "decisions"))
+            )
 
 
 def known(settings: Settings) -> tuple[int, str]:
@@ -137,8 +155,8 @@ def known(settings: Settings) -> tuple[int, str]:
         return row[0], str(row[1])
 
 
-def client() -> Any:
-    """A viewer's browser, on Airflow's app with a fresh database."""
+def measure(view: str) -> None:
+    """Start Airflow's app, and ask it for a view a few times; prints the first request's time and the others' median."""
     warnings.simplefilter("ignore")
     from airflow.api_fastapi.app import create_app, get_auth_manager
     from airflow.api_fastapi.auth.managers.simple.user import SimpleAuthManagerUser
@@ -148,21 +166,21 @@ def client() -> Any:
     initdb()
     app = create_app(apps="core")
     token = get_auth_manager().generate_jwt(SimpleAuthManagerUser(username="viewer", role="viewer"))
-    return TestClient(app, headers={"Authorization": f"Bearer {token}"})
-
-
-def measured(viewer: Any, view: str) -> str:
-    """The first request's time and the others' median, in milliseconds."""
     milliseconds = []
-    for _ in range(ROUNDS):
-        began = time.perf_counter()
-        answer = viewer.get(f"/operators/{view}")
-        milliseconds.append((time.perf_counter() - began) * 1000)
-        assert answer.status_code == 200, answer.text[:500]
+    with TestClient(app, headers={"Authorization": f"Bearer {token}"}) as viewer:
+        time.sleep(UNTIL_FIRST)
+        for _ in range(ROUNDS):
+            began = time.perf_counter()
+            answer = viewer.get(f"/operators/{view}")
+            milliseconds.append((time.perf_counter() - began) * 1000)
+            assert answer.status_code == 200, answer.text[:500]
     usual = statistics.median(milliseconds[1:])
-    late = "" if usual < LIMIT_MILLISECONDS else f"  OVER {LIMIT_MILLISECONDS} ms"
-    return f"first {milliseconds[0]:6.0f} ms, then {usual:6.0f} ms{late}"
+    late = "" if max(milliseconds[0], usual) < LIMIT_MILLISECONDS else f"  OVER {LIMIT_MILLISECONDS} ms"
+    print(f"page {view.split('=')[0]:20} first {milliseconds[0]:6.0f} ms, then {usual:6.0f} ms{late}")
 
 
 if __name__ == "__main__":
-    main()
+    if len(sys.argv) > 1:
+        measure(sys.argv[1])
+    else:
+        main()
