@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from airflow.api_fastapi.app import get_auth_manager
+from airflow.api_fastapi.auth.managers.base_auth_manager import ResourceMethod
 from airflow.api_fastapi.auth.managers.models.resource_details import AccessView, DagAccessEntity, DagDetails
 from airflow.api_fastapi.auth.tokens import get_signing_key
 from airflow.api_fastapi.core_api.security import requires_access_dag, requires_access_view
@@ -21,17 +22,36 @@ MAY_LOOK = [
     Depends(requires_access_view(AccessView.WEBSITE)),
     Depends(requires_access_dag("GET", DagAccessEntity.RUN, NIGHTLY)),
 ]
-"""For every route: people's decisions are shown to those who may use the UI and see our DAGs' runs."""
+"""For every route: people's decisions are shown to those who may use the UI and see the nightly's runs."""
 
 _SALT = "creditrisk operators page: confirmed action"
 
 
+def sees(dag_id: str) -> list[Any]:
+    """For the routes of a view that is about a DAG: to those who may see its runs."""
+    return [Depends(requires_access_dag("GET", DagAccessEntity.RUN, dag_id))]
+
+
 def may_run(user: Any, dag_id: str) -> bool:
     """Whether Airflow lets a user trigger a DAG."""
+    return _may("POST", DagAccessEntity.RUN, user, dag_id)
+
+
+def may_see(user: Any, dag_id: str) -> bool:
+    """Whether Airflow shows a user the runs of a DAG."""
+    return _may("GET", DagAccessEntity.RUN, user, dag_id)
+
+
+def may_read_logs(user: Any, dag_id: str) -> bool:
+    """Whether Airflow shows a user the logs of a DAG's tasks."""
+    return _may("GET", DagAccessEntity.TASK_LOGS, user, dag_id)
+
+
+def _may(method: ResourceMethod, entity: DagAccessEntity, user: Any, dag_id: str) -> bool:
     return bool(
         get_auth_manager().is_authorized_dag(
-            method="POST",
-            access_entity=DagAccessEntity.RUN,
+            method=method,
+            access_entity=entity,
             details=DagDetails(id=dag_id, team_name=DagModel.get_team_name(dag_id)),
             user=user,
         )
@@ -43,8 +63,10 @@ def sealed(user: str, action: str, form: Mapping[str, Any], says: Sequence[str])
     return str(_serializer().dumps([user, action, _digest(form), _digest(says)]))
 
 
-def require_sealed(token: str, user: str, action: str, form: Mapping[str, Any], says: Sequence[str]) -> None:
-    """Return if the form is the one that this user was asked to confirm, not long ago, and would still do the same.
+def require_sealed(token: str, user: str, action: str, form: Mapping[str, Any], says: Sequence[str]) -> str:
+    """The id of the one run that a confirmation is good for, where it is this user's, not old, and would still do the same.
+
+    Airflow has no two runs of one id, so a form that is sent again, or twice at once, is refused by that.
 
     The UI's cookie is SameSite=Lax, so another site's form comes without it; a page on another port of this
     host, or a sub-domain, is the same site: hence the token, which such a page cannot read.
@@ -53,7 +75,7 @@ def require_sealed(token: str, user: str, action: str, form: Mapping[str, Any], 
         HTTPException: 403: it is not; 409: somebody else was faster, and it would do something else.
     """
     try:
-        said = _serializer().loads(token, max_age=CONFIRM_SECONDS)
+        said, asked_at = _serializer().loads(token, max_age=CONFIRM_SECONDS, return_timestamp=True)
     except SignatureExpired:
         raise HTTPException(403, "The question was asked too long ago: ask again, then confirm.") from None
     except BadSignature:
@@ -64,6 +86,8 @@ def require_sealed(token: str, user: str, action: str, form: Mapping[str, Any], 
         raise HTTPException(
             409, "It would do something else by now than what was confirmed: look again, then confirm."
         )
+    # Of what the token says: one and the same can be written with other letters.
+    return f"operators_page__{asked_at:%Y-%m-%dT%H:%M:%S}_{_digest([*said, str(asked_at)])[:8]}"
 
 
 def require_same_origin(request: Request) -> None:
@@ -83,15 +107,3 @@ def _serializer() -> URLSafeTimedSerializer:
 
 def _digest(shown: Mapping[str, Any] | Sequence[str]) -> str:
     return hashlib.sha256(json.dumps(shown, sort_keys=True).encode()).hexdigest()
-
-
-def may_read_logs(user: Any, dag_id: str) -> bool:
-    """Whether Airflow shows a user the logs of a DAG's tasks."""
-    return bool(
-        get_auth_manager().is_authorized_dag(
-            method="GET",
-            access_entity=DagAccessEntity.TASK_LOGS,
-            details=DagDetails(id=dag_id, team_name=DagModel.get_team_name(dag_id)),
-            user=user,
-        )
-    )

@@ -14,7 +14,7 @@ from fastapi.responses import HTMLResponse, RedirectResponse
 from sqlalchemy.orm import Session
 
 from creditrisk.release import ReleaseRecord
-from plugins.operators_page.access import require_same_origin, require_sealed, sealed
+from plugins.operators_page.access import may_see, require_same_origin, require_sealed, sealed
 from plugins.operators_page.action_forms import ACTIONS, Action
 from plugins.operators_page.airflow_runs import OUR_DAGS, newest_run, paused, run_of, tasks_of
 from plugins.operators_page.readings import Readings, ReadingsDep
@@ -95,7 +95,8 @@ def do(
     """Trigger the action's DAG with a form that was confirmed, and lead to where its run can be watched.
 
     Raises:
-        HTTPException: it was not confirmed by this user, would do something else by now, or Airflow refuses it.
+        HTTPException: it was not confirmed by this user, has been done already, would do something else by now, or
+            Airflow refuses it.
     """
     require_same_origin(request)
     form = action.read(posted)
@@ -103,8 +104,8 @@ def do(
     if problems:
         raise HTTPException(400, "; ".join(problems.values()))
     says = _says(action, form, releases(page.settings), page, readings)
-    require_sealed(str(posted.get("token", "")), page.user_name, action.name, form, says)
-    run_id = trigger(session, request, page.user, action.dag_id, action.conf(form))
+    run_id = require_sealed(str(posted.get("token", "")), page.user_name, action.name, form, says)
+    trigger(session, request, page.user, action.dag_id, run_id, action.conf(form))
     return RedirectResponse(page.url("act/done", dag_id=action.dag_id, run_id=run_id), status_code=303)
 
 
@@ -158,7 +159,7 @@ for _action in ACTIONS:
 @router.get("/act/done")
 def watch(page: PageDep, session: SessionDep, dag_id: str, run_id: str) -> HTMLResponse:
     """How the run that was triggered goes."""
-    run = run_of(session, dag_id, run_id) if dag_id in OUR_DAGS else None
+    run = run_of(session, dag_id, run_id) if dag_id in OUR_DAGS and may_see(page.user, dag_id) else None
     if run is None:
         raise HTTPException(404, f"run {run_id} of {dag_id}: Airflow knows no such run of ours")
     history: Sequence[ReleaseRecord] = releases(page.settings)

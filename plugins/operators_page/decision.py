@@ -15,7 +15,7 @@ from plugins.operators_page.readings import ReadingsDep
 from plugins.operators_page.registry_reads import releases, snapshot_of, version_of
 from plugins.operators_page.rendering import PageDep
 from plugins.operators_page.replaying import replay
-from plugins.operators_page.trail import raw_loans
+from plugins.operators_page.trail import search
 
 router = APIRouter()
 
@@ -140,6 +140,6 @@ def _one(page: PageDep, record: DecisionRecord, *, again: bool, raw: bool) -> HT
         version=version,
         release=next((one for one in releases(page.settings) if one.number == record.release), None),
         replayed=replay(UUID(record.decision_id)) if again else None,
-        loans=raw_loans(page.settings, manifest, record.customer) if raw and manifest else None,
+        loans=search(page.settings, manifest, record.customer) if raw and manifest else None,
         is_raw=raw,
     )

@@ -12,12 +12,13 @@ from fastapi.responses import HTMLResponse, Response
 from creditrisk.contract import FEATURE_NAMES, FEATURES
 from creditrisk.storage import Storage
 from creditrisk.vintage_store import Vintage
+from plugins.operators_page.access import sees
 from plugins.operators_page.plots import Figure, Series, Spark, bars, lines, spark
 from plugins.operators_page.readings import ReadingsDep
 from plugins.operators_page.rendering import PageDep
 from plugins.operators_page.store_rows import Metric
 
-router = APIRouter()
+router = APIRouter(dependencies=sees("monitor_model"))
 
 DAYS = 30
 INDEX = "population_stability_index"

@@ -12,13 +12,14 @@ from creditrisk.errors import CreditRiskError
 from creditrisk.registry import GateDecision, ModelManifest, ModelRegistry
 from creditrisk.release import ReleaseRecord
 from creditrisk.storage import Storage
+from plugins.operators_page.access import sees
 from plugins.operators_page.mlflow_runs import run_address
 from plugins.operators_page.model_card import Block, blocks_of
 from plugins.operators_page.plots import Figure, Series, lines
 from plugins.operators_page.registry_reads import releases, version_of, versions
 from plugins.operators_page.rendering import PageDep
 
-router = APIRouter()
+router = APIRouter(dependencies=sees("train_model"))
 
 SHOWN = 40
 CARD = "model_card.md"

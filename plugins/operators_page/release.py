@@ -12,6 +12,7 @@ from fastapi.responses import HTMLResponse
 from creditrisk.look_store import Look
 from creditrisk.release import ReleaseAction, ReleaseRecord
 from creditrisk.settings import CanarySettings
+from plugins.operators_page.access import sees
 from plugins.operators_page.airflow_runs import Run, newest_run
 from plugins.operators_page.formats import duration, percent
 from plugins.operators_page.plots import Figure, Series, lines
@@ -19,7 +20,7 @@ from plugins.operators_page.readings import ReadingsDep
 from plugins.operators_page.registry_reads import releases
 from plugins.operators_page.rendering import PageDep
 
-router = APIRouter()
+router = APIRouter(dependencies=sees("release_model"))
 
 HISTORY = 50
 LOOKS = 120

@@ -8,23 +8,34 @@ from airflow.api_fastapi.common.dagbag import create_dag_bag
 from airflow.api_fastapi.core_api.datamodels.dag_run import TriggerDAGRunPostBody
 from airflow.api_fastapi.core_api.routes.public.dag_run import trigger_dag_run
 from airflow.models.log import Log
-from fastapi import Request
+from fastapi import HTTPException, Request
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 _NOTE = "Triggered from the operators' page."
 
 
-def trigger(session: Session, request: Request, user: Any, dag_id: str, conf: dict[str, Any]) -> str:
-    """The id of a new run, which waits for its turn.
+def trigger(
+    session: Session, request: Request, user: Any, dag_id: str, run_id: str, conf: dict[str, Any]
+) -> None:
+    """Make a new run, which waits for its turn.
 
     Whoever calls has asked Airflow whether the user may.
 
     Raises:
-        HTTPException: Airflow refuses: there is no such DAG, or a value of the form breaks its rule.
+        HTTPException: 409: there is a run of this id already; else Airflow refuses: there is no such DAG, or a value of
+            the form breaks its rule.
     """
-    body = TriggerDAGRunPostBody(logical_date=None, conf=conf, note=_NOTE)
-    run = trigger_dag_run(dag_id, body, _dag_bag(), user, session, request)
-    run_id = str(run.run_id)
+    body = TriggerDAGRunPostBody(dag_run_id=run_id, logical_date=None, conf=conf, note=_NOTE)
+    try:
+        trigger_dag_run(dag_id, body, _dag_bag(), user, session, request)
+        session.flush()
+    except IntegrityError:
+        session.rollback()
+        raise HTTPException(
+            409,
+            f"This was confirmed already, and is done by the run {run_id} of {dag_id}: ask anew to do it again.",
+        ) from None
     session.add(
         Log(
             event="trigger_dag_run",
@@ -36,7 +47,6 @@ def trigger(session: Session, request: Request, user: Any, dag_id: str, conf: di
             run_id=run_id,
         )
     )
-    return run_id
 
 
 @cache

@@ -12,7 +12,7 @@ from creditrisk.errors import NothingToRollBackTo
 from creditrisk.nights import Night
 from creditrisk.release import ReleaseRecord, rollback_target
 from creditrisk.snapshots import QualityReport, Verdict
-from plugins.operators_page.access import NIGHTLY, may_read_logs
+from plugins.operators_page.access import NIGHTLY, may_read_logs, may_see
 from plugins.operators_page.airflow_runs import OUR_DAGS, RedTask, Run, Task, red_tasks, run_of, tasks_of
 from plugins.operators_page.formats import days
 from plugins.operators_page.last_nights import broken_rules
@@ -153,9 +153,10 @@ def show(
     today = page.now.astimezone(page.settings.zone).date()
     served = still_served(serving_of(history), served_snapshot(readings.served(), today, page.settings))
     if not dag_id or not run_id:
-        red: list[RedTask] = red_tasks(session, page.now - timedelta(days=DAYS))
+        seen = [dag_id for dag_id in OUR_DAGS if may_see(page.user, dag_id)]
+        red: list[RedTask] = red_tasks(session, page.now - timedelta(days=DAYS), seen)
         return page.render("what_now_list.html", view="what-now", red=red, served=served)
-    run = run_of(session, dag_id, run_id) if dag_id in OUR_DAGS else None
+    run = run_of(session, dag_id, run_id) if dag_id in OUR_DAGS and may_see(page.user, dag_id) else None
     if run is None:
         raise HTTPException(404, f"run {run_id} of {dag_id}: Airflow knows no such run of ours")
     tasks = tasks_of(session, dag_id, run_id)

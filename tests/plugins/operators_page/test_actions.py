@@ -67,6 +67,24 @@ def test_what_is_confirmed_is_triggered_with_the_form_and_the_user_s_name(login:
 
 
 @pytest.mark.usefixtures("released")
+def test_a_confirmation_is_good_for_one_run(login: Any) -> None:
+    op = login("op")
+    fields = hidden(
+        op.get("/operators/act/rerun/confirm", params={"as_of": "2021-01-09", "landed_until": ""}).text
+    )
+    before = runs_of("refresh_features")
+    assert op.post("/operators/act/rerun", data=fields).status_code == 303
+    written_otherwise = fields["token"][:-1] + chr(ord(fields["token"][-1]) ^ 1)
+    for token in (fields["token"], written_otherwise):
+        again = op.post("/operators/act/rerun", data={**fields, "token": token})
+        assert again.status_code in (403, 409)
+    again = op.post("/operators/act/rerun", data=fields)
+    assert again.status_code == 409
+    assert "This was confirmed already, and is done by the run operators_page__" in again.text
+    assert len(runs_of("refresh_features")) == len(before) + 1
+
+
+@pytest.mark.usefixtures("released")
 class TestNothingIsTriggered:
     def refused(self, login: Any, said: str, status: int = 403, **changes: Any) -> None:
         op = login("op")

@@ -124,6 +124,19 @@ def lived_in(settings: Settings) -> Settings:
     return settings
 
 
+def keep_from_viewers(monkeypatch: pytest.MonkeyPatch, dag_id: str) -> None:
+    """Airflow shows the runs of a DAG to nobody, as where its rights are by DAG."""
+    from airflow.api_fastapi.app import get_auth_manager
+
+    manager = get_auth_manager()
+    allowed = manager.is_authorized_dag
+
+    def is_authorized_dag(**asked: Any) -> bool:
+        return asked["details"].id != dag_id and bool(allowed(**asked))
+
+    monkeypatch.setattr(manager, "is_authorized_dag", is_authorized_dag)
+
+
 class TestWhoSeesWhat:
     @pytest.mark.parametrize(
         "path", [*VIEWS, "", "dag?dag_id=x", "act/promote", "act/rerun/confirm", "act/done", "drift/report",
@@ -155,6 +168,45 @@ class TestWhoSeesWhat:
         assert shown.status_code == 200
         assert CHAMPION in shown.text
         assert "/operators/act/" not in shown.text
+
+    @pytest.mark.parametrize(
+        ("dag_id", "hidden", "shown"),
+        [
+            ("refresh_features", VIEWS, ()),
+            ("train_model", ("models",), ("now", "release", "drift", "what-now")),
+            ("release_model", ("release",), ("now", "models", "drift")),
+            ("monitor_model", ("drift", f"drift/report?day={TODAY}"), ("now", "models", "release")),
+        ],
+    )
+    def test_a_view_is_for_those_who_may_see_the_runs_of_its_dag(
+        self,
+        login: Any,
+        monkeypatch: pytest.MonkeyPatch,
+        dag_id: str,
+        hidden: tuple[str, ...],
+        shown: tuple[str, ...],
+    ) -> None:
+        keep_from_viewers(monkeypatch, dag_id)
+        viewer = login("viewer")
+        assert {viewer.get(f"/operators/{path}").status_code for path in hidden} == {403}
+        assert {viewer.get(f"/operators/{path}").status_code for path in shown} <= {200}
+
+    def test_a_run_is_shown_to_those_who_may_see_the_runs_of_its_dag(
+        self, login: Any, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        from plugins.operators_page import what_now
+        from plugins.operators_page.airflow_runs import OUR_DAGS
+
+        made = login("admin").post("/api/v2/dags/monitor_model/dagRuns", json={"logical_date": None})
+        run = {"dag_id": "monitor_model", "run_id": made.json()["dag_run_id"]}
+        assert login("viewer").get("/operators/what-now", params=run).status_code == 200
+        asked: list[Any] = []
+        monkeypatch.setattr(what_now, "red_tasks", lambda *given: asked.append(given[-1]) or [])
+        keep_from_viewers(monkeypatch, "monitor_model")
+        viewer = login("viewer")
+        assert viewer.get("/operators/what-now", params=run).status_code == 404
+        assert viewer.get("/operators/what-now").status_code == 200
+        assert asked == [[dag_id for dag_id in OUR_DAGS if dag_id != "monitor_model"]]
 
 
 class TestEveryView:

@@ -12,7 +12,7 @@ from tests.creditrisk.snapshot_factory import SnapshotFactory
 
 prepare()
 
-from plugins.operators_page.trail import raw_loans  # noqa: E402
+from plugins.operators_page import trail  # noqa: E402
 
 
 def test_a_customer_s_landed_rows_are_found_in_csv_and_parquet_by_column_and_told_by_date(
@@ -35,7 +35,7 @@ def test_a_customer_s_landed_rows_are_found_in_csv_and_parquet_by_column_and_tol
         InputFile(url="file:///etc/passwd", landed=date(2021, 1, 2), rows=2),
     ]
     manifest = SnapshotFactory(market_settings).write(date(2021, 1, 2), inputs=inputs)
-    found = raw_loans(market_settings, manifest, 7)
+    found = trail.raw_loans(market_settings, manifest, 7)
     assert [(loan.row["loan_id"], loan.row["loan_date"], loan.file) for loan in found.loans] == [
         ("3", "2020-12-29", "b.parquet"),
         ("1", "2020-12-30", "a.csv"),
@@ -44,3 +44,15 @@ def test_a_customer_s_landed_rows_are_found_in_csv_and_parquet_by_column_and_tol
     assert sorted(problem.split(": ")[0] for problem in found.problems) == [
         "file:///etc/passwd", "raw/loans/2021-01-02/gone.csv",
     ]  # fmt: skip
+
+
+def test_one_person_searches_at_a_time_and_the_others_are_told_so(market_settings: Settings) -> None:
+    manifest = SnapshotFactory(market_settings).write(date(2021, 1, 2), inputs=[])
+    with trail._TURN:
+        said = trail.search(market_settings, manifest, 7)
+        assert (
+            said
+            == "Somebody else is searching the landed files, for 10 seconds at most: ask again in a moment."
+        )
+    assert trail.search(market_settings, manifest, 7) == trail.RawLoans([], True, [])
+    assert not trail._TURN.locked()
