@@ -6,72 +6,44 @@ Days are fixed, so that the month is the same on every day it is generated on.
 from collections import Counter
 from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
-from typing import Any
 from uuid import UUID
 
-import pyarrow.csv
 import pytest
 
 from creditrisk.monitoring_limits import MonitoringLimits
 from creditrisk.online_store import OnlineStore
-from creditrisk.refresh import judge_snapshot, publish_snapshot
-from creditrisk.release_ledger import promote
+from creditrisk.refresh import publish_snapshot
 from creditrisk.results_limits import ResultsLimits
 from creditrisk.settings import Settings
-from creditrisk.snapshots import SnapshotCatalog, SnapshotId
+from creditrisk.snapshots import SnapshotCatalog
 from creditrisk.storage import Storage
-from local import demo_history, demo_snapshots
+from local import demo_history
 from local.demo_customers import LoanBook
 from local.demo_history import DemoHistory
-from local.demo_month import FIRST_LOAN_ID, Fault, Outcomes
+from local.demo_month import FIRST_LOAN_ID, Fault
 from local.demo_removal import remove
-from local.demo_snapshots import GENERATED, SnapshotWriter
+from local.demo_snapshots import GENERATED
 from local.demo_telling import Wanted
-from local.generate_loans import generate_loans
 from local.progress import Progress
 from monitoring.watch import Watch
 from tests.creditrisk.published_market import ask
-from tests.monitoring.generated_market import GeneratedMarket
-from tests.monitoring.outcome_world import Loan, write_snapshot
+from tests.local.own_market import OwnMarket
 from tests.monitoring.watched_month import WELL
 
 NEWEST = date(2021, 6, 24)
 NOON = datetime(2021, 6, 25, 12, tzinfo=UTC)
-CUSTOMERS, DAYS, SEED = 700, 730, 3
-VERSION = f"{NEWEST}-aaaaaaaaaa"
+MARKET = OwnMarket(NEWEST, NOON)
 MEASURED = 6
 FIRST = NEWEST - timedelta(days=29)
 
 
 @pytest.fixture
-def market(market_settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Settings:
+def market(market_settings: Settings) -> Settings:
     """Loans landed and built into a snapshot, and a version trained on them and released."""
     limits = {"results": ResultsLimits(overdue_days=22), "monitoring": MonitoringLimits(least_rows=100)}
     settings = market_settings.model_copy(update=limits)
-    lake, registry = Storage(settings.lake_root), Storage(settings.registry_root)
-    file = settings.var_dir / "loans.csv"
-    generate_loans(file, CUSTOMERS, DAYS, SEED, NEWEST, with_bad_rows=False)
-    lake.create(f"raw/loans/{NEWEST}/loans.csv", file)
-    rows = pyarrow.csv.read_csv(file).select(["loan_id", "id", "loan_date", "status"]).to_pylist()
-    OnlineStore(settings).migrate()
-    _write_base(settings, rows, monkeypatch)
-    GeneratedMarket(NEWEST, CUSTOMERS, DAYS, SEED).train(registry, NEWEST, VERSION)
-    promote(settings, VERSION, by="a test", reason="to decide")
+    MARKET.make(settings)
     return settings
-
-
-def _write_base(settings: Settings, rows: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch) -> None:
-    """The market's own snapshot: what a history writes, without its mark; its types are those of a simpler one."""
-    catalog = SnapshotCatalog(Storage(settings.lake_root))
-    simple = SnapshotId.parse(write_snapshot(settings, NEWEST, [Loan(*row.values()) for row in rows]))
-    book = LoanBook.of_market(catalog.lake, simple)
-    book.take_until(NEWEST)
-    with monkeypatch.context() as unmarked:
-        unmarked.setattr(demo_snapshots, "GENERATED", "the feature job")
-        writer = SnapshotWriter(catalog, catalog.manifest(simple))
-        own = writer.write(book, Outcomes(), NEWEST, NOON)
-    catalog.lake.remove_folder(simple.folder)
-    judge_snapshot(settings, own.snapshot)
 
 
 Teller = Callable[..., Settings]
@@ -82,7 +54,7 @@ def told(market: Settings) -> Teller:
     """Tells a month, with faults; the settings of its market."""
 
     def tell(*faults: Fault, decisions: int = 700, measured: int = 3, days: int = 30) -> Settings:
-        wanted = Wanted(days, decisions, SEED, 0, measured, frozenset(faults), with_report=False)
+        wanted = Wanted(days, decisions, MARKET.seed, 0, measured, frozenset(faults), with_report=False)
         DemoHistory(market, wanted, Progress(), now=NOON).make()
         return market
 
@@ -122,7 +94,7 @@ def test_a_healthy_month_is_silent_and_every_view_has_something_true_to_say(told
         "reader",
     )
     assert decided == pytest.approx(31 * 700, rel=0.1)
-    assert (keys, arms) == (["demo history"], [f"champion {VERSION}"])
+    assert (keys, arms) == (["demo history"], [f"champion {MARKET.version}"])
     assert (first.date(), NOON - last < timedelta(hours=1), last <= NOON) == (FIRST, True, True)
     ((one,),) = ask(settings, "SELECT decision_id::text FROM {schema}.decisions LIMIT 1", "reader")
     assert UUID(one).version == 7
