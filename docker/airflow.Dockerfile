@@ -31,6 +31,7 @@ COPY monitoring/ monitoring/
 COPY training/ training/
 COPY plugins/ plugins/
 COPY dags/ dags/
+COPY docs/runbook.md docs/
 COPY docker/healthcheck.py docker/init.py docker/
 
 ARG CREDITRISK_CODE_VERSION

@@ -24,6 +24,7 @@ from plugins.operators_page import (
     models,
     now,
     release,
+    runbook,
     what_now,
 )
 from plugins.operators_page.access import MAY_LOOK
@@ -61,7 +62,7 @@ def create_app() -> FastAPI:
         dependencies=MAY_LOOK,
         lifespan=warmed,
     )
-    for view in (now, last_nights, models, release, drift, decision, what_now, actions, assets):
+    for view in (now, last_nights, models, release, drift, decision, what_now, runbook, actions, assets):
         app.include_router(view.router)
     app.add_api_route("/", _to_now, methods=["GET"])
     app.add_api_route("/dag", _to_view_of_dag, methods=["GET"])

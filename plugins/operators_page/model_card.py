@@ -1,11 +1,12 @@
-"""The model card for the page: the blocks of its Markdown, which training writes, as data that a template escapes."""
+"""Markdown of ours for the page, such as the model card that training writes: its blocks, as data that a template escapes."""
 
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 _SEPARATOR = re.compile(r"\|(\s*:?-+:?\s*\|)+")
-_MARKS = re.compile(r"\*\*|`")
+_MARKS = re.compile(r"\*\*|`|(?<!\w)\*(?=\w)|(?<=[\w.])\*(?!\w)")
+_LINK = re.compile(r"\[([^\]]+)\]\([^)]*\)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +22,7 @@ class Block:
 
 
 def blocks_of(markdown: str) -> list[Block]:
-    """The card's blocks. Pictures are left out, for the page shows them beside it."""
+    """The text's blocks. Links are left out but for their words; pictures, too, for the page shows them beside it."""
     blocks: list[Block] = []
     for lines in _paragraphs(markdown):
         first = lines[0]
@@ -33,7 +34,7 @@ def blocks_of(markdown: str) -> list[Block]:
             cells = [_cells(line) for line in lines if not _SEPARATOR.fullmatch(line.strip())]
             blocks.append(Block("table", head=cells[0], rows=cells[1:]))
         elif first.startswith("- "):
-            blocks.append(Block("list", rows=[[_plain(line.removeprefix("- "))] for line in lines]))
+            blocks.append(Block("list", rows=[[_plain(item)] for item in _items(lines)]))
         else:
             blocks.append(Block("text", _plain(" ".join(lines))))
     return blocks
@@ -50,9 +51,19 @@ def _paragraphs(markdown: str) -> Iterator[list[str]]:
             together.append(line)
 
 
+def _items(lines: list[str]) -> Iterator[str]:
+    """The items of a list, each of which may go on for some lines."""
+    item: list[str] = []
+    for line in [*lines, "- "]:
+        if line.startswith("- ") and item:
+            yield " ".join(item)
+            item = []
+        item.append(line.removeprefix("- ").strip())
+
+
 def _cells(line: str) -> list[str]:
     return [_plain(cell) for cell in line.strip().strip("|").split("|")]
 
 
 def _plain(text: str) -> str:
-    return _MARKS.sub("", text).strip()
+    return _MARKS.sub("", _LINK.sub(r"\1", text)).strip()

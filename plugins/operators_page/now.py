@@ -16,6 +16,7 @@ from plugins.operators_page.formats import days, duration
 from plugins.operators_page.readings import ReadingsDep
 from plugins.operators_page.registry_reads import releases
 from plugins.operators_page.rendering import PageDep
+from plugins.operators_page.runbook import address_of
 from plugins.operators_page.store_rows import Alert, Decided, Probe, Served
 
 router = APIRouter()
@@ -159,6 +160,7 @@ def show(page: PageDep, readings: ReadingsDep) -> HTMLResponse:
         "now.html",
         view="now",
         colours=COLOURS,
+        runbook=address_of,
         state=state_of(serving, snapshot, alerts, probes, page.now),
         serving=serving,
         snapshot=snapshot,

@@ -13,8 +13,9 @@ it may serve.
 | --- | --- |
 | Snapshot | `s-1` |
 
-- one
-- two
+- *one*: [the first](one.md#a) of
+  two lines
+- two * 3
 
 ![ROC](roc.png)
 ## After
@@ -27,7 +28,7 @@ def test_a_card_is_read_as_blocks_without_its_marks_and_pictures() -> None:
         Block("heading", "Model v"),
         Block("text", "Accepted by the gate: it may serve."),
         Block("table", head=["", "this"], rows=[["Snapshot", "s-1"]]),
-        Block("list", rows=[["one"], ["two"]]),
+        Block("list", rows=[["one: the first of two lines"], ["two * 3"]]),
         Block("heading", "After"),
         Block("text", "text <b>"),
     ]
