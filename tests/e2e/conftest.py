@@ -5,8 +5,10 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from playwright.sync_api import Browser
 
 from local.generate_loans import generate_loans
+from tests.e2e.browsing import chromium
 from tests.e2e.system import PORTS, System, command, free_ports, processes_of
 
 signal.signal(signal.SIGTERM, lambda *_: sys.exit("terminated"))  # so that the fixture below still cleans up
@@ -51,3 +53,9 @@ def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
         stopped = command(environment, "stop")
         assert stopped.returncode == 0, stopped.stdout
         assert processes_of(folder / "var") == []
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    with chromium() as browser:
+        yield browser
