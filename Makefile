@@ -8,7 +8,7 @@ PYTHON ?= python3
 LOANS ?=
 PY := .venv/bin/python
 
-.PHONY: help setup run stop status demo-history test e2e check bench lock format
+.PHONY: help setup run stop status demo-history demo-release test e2e check bench lock format
 
 help: ## List the commands
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -27,6 +27,9 @@ status: ## Tell what is up
 
 demo-history: setup ## Fill the month before today with a generated history, beside generated loans (make run LOANS=sample)
 	@$(PY) -m local.demo_history
+
+demo-release: setup ## Let a second version challenge the one in service for some minutes, beside generated loans; then abort it
+	@$(PY) -m local.demo_release
 
 test: setup ## Run the tests that need no running scheduler
 	@$(PY) -m pytest -n 2 --dist loadfile -m "not alone"

@@ -5,15 +5,18 @@
 
 It is made up, and says so wherever it is met: decisions carry the key name "demo history", nights the run ids
 "generated …", loans the ids from 900,000,000. What can be real is: the version in service scores, the feature job builds
-the last nights from the landed files and is held against the rest, the quality gate judges every night, and monitoring
+the last night from all the landed files and is held against the rest, the quality gate judges every night, and monitoring
 measures every day as it does each morning. It goes into the generated loans' own market, unless another is named.
 """
 
 import argparse
+import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
+from functools import partial
 
 from creditrisk.errors import CreditRiskError, SettingsError
 from creditrisk.online_store import OnlineStore
@@ -31,6 +34,9 @@ from local.demo_tables import DemoTables
 from local.demo_telling import NIGHT_AT, Telling, Wanted
 from local.progress import Progress, StackError, fail
 from local.walkthrough import SAMPLE
+
+_MOST_AT_ONCE = 4
+_TOLD_EVERY = 20
 
 
 @dataclass(slots=True)
@@ -70,17 +76,16 @@ class DemoHistory:
                 tables,
                 release,
                 SnapshotWriter(catalog, catalog.manifest(base)),
+                say=self.progress.say,
             )
             with self.progress.step(f"{self.wanted.days} days of loans, nights and decisions"):
                 served = telling.tell(book)
             with self.progress.step(f"Publishing {served}"):
                 publish_snapshot(self.settings, str(served), publish_older=True)
             tables.count_traffic()
+            tables.analyze()
         with self.progress.step("Measuring every day"):
-            self._measure(self.wanted.measured(self.days))
-        if self.wanted.with_report:
-            with self.progress.step("The last day's drift report"):
-                self._report()
+            self._measure(self.wanted.measured(self.days), release.champion)
         return telling.said(served)
 
     @property
@@ -101,21 +106,26 @@ class DemoHistory:
         """The days of the history that are over, oldest first."""
         return [self.last - timedelta(days=back) for back in reversed(range(self.wanted.days))]
 
-    def _report(self) -> None:
+    def _measure(self, days: Sequence[date], champion: str) -> None:
+        """Measure all days as each morning does, several at a time: each waits for Postgres most of its time."""
         from monitoring.evidently_report import write_report
-
-        write_report(self.settings, self.days[-1])
-
-    def _measure(self, days: Sequence[date]) -> None:
         from monitoring.monitor import monitor_day
         from monitoring.reference import References
         from monitoring.results import measure_results
 
         references = References(self.settings)
+        references.of(champion)  # once, before several ask for it at the same time
+        tasks: list[Callable[[], object]] = []
+        if self.wanted.with_report:
+            tasks.append(partial(write_report, self.settings, self.days[-1]))
         for day in days:
-            monitor_day(self.settings, day, references=references)
-        for day in days:
-            measure_results(self.settings, day)
+            tasks.append(partial(monitor_day, self.settings, day, references=references))
+            tasks.append(partial(measure_results, self.settings, day))
+        with ThreadPoolExecutor(min(_MOST_AT_ONCE, os.cpu_count() or 1)) as pool:
+            for done, task in enumerate(as_completed([pool.submit(task) for task in tasks]), start=1):
+                task.result()
+                if done % _TOLD_EVERY == 0:
+                    self.progress.say(f"    {done} of {len(tasks)} measurements")
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -1,7 +1,7 @@
 """Snapshots of past days for a generated history, written from the loan book as the feature job would have.
 
-They have what is read of a snapshot later: loans, customers, quarantined rows, manifest. No model is to be trained on
-one, so there is no ``features.csv``; their manifests say in ``code_version`` what they are.
+They have what is read of a snapshot later: loans, customers, quarantined rows, manifest. There is no
+``features.csv``, the same loans for people; their manifests say in ``code_version`` what they are, and their nights' rows in words.
 """
 
 import hashlib

@@ -35,6 +35,8 @@ class GeneratedNight(NamedTuple):
     verdict: Verdict | None
     began: datetime
     seconds: float
+    is_built: bool = False
+    """Whether the feature job built it; else the history wrote it from its own loans."""
 
     @property
     def ended(self) -> datetime:
@@ -84,7 +86,8 @@ class DemoTables:
                 ),
             )  # fmt: skip
         served = f"Snapshot {manifest.snapshot} is being served: {manifest.counts.customers:,} customers."
-        self.tell_night(night, Outcome.PUBLISHED, f"{served} (A generated history.)")
+        how = "built by the feature job" if night.is_built else "this night was not built by the feature job"
+        self.tell_night(night, Outcome.PUBLISHED, f"{served} (A generated history; {how}.)")
 
     def tell_night(self, night: GeneratedNight, outcome: Outcome, why: str | None) -> None:
         """A row of the table of nights; one that goes on has no end, no snapshot and no verdict."""
@@ -162,6 +165,11 @@ class DemoTables:
                 ).format(decisions=self._schema.table("decisions"), traffic=self._schema.table("traffic")),
                 {"key": KEY_NAME},
             )
+
+    def analyze(self) -> None:
+        """Let Postgres count what has come, which it would do by itself minutes later: it plans by that."""
+        with self._connection, self._connection.cursor() as cursor:
+            cursor.execute(sql.SQL("ANALYZE {}").format(self._schema.table("decisions")))
 
     def remove(self, first: date, last: date) -> dict[str, int]:
         """Remove all of it and what was measured of its days, which can be measured again; rows by table."""

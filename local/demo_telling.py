@@ -2,7 +2,7 @@
 
 import os
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
@@ -29,6 +29,7 @@ STEM = "demo-history"
 
 NIGHT_AT = clock(2)
 _NIGHT_SECONDS = 75.0
+_TOLD_OF = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,8 +39,8 @@ class Wanted:
     days: int = 30
     decisions_a_day: int = 3000
     seed: int = 7
-    real_nights: int = 3
-    """How many of the last nights the feature job itself builds."""
+    real_nights: int = 1
+    """How many of the last nights the feature job itself builds. The last one has every loan of the history in it."""
     measured_days: int | None = None
     """How many of the last days are measured; None: all."""
     faults: frozenset[Fault] = frozenset()
@@ -63,6 +64,8 @@ class Telling:
     tables: DemoTables
     release: ReleaseRecord
     writer: SnapshotWriter
+    say: Callable[[str], None]
+    """Is told how far the story is."""
     outcomes: Outcomes = field(default_factory=Outcomes)
     decisions: int = 0
     real: list[str] = field(default_factory=list)
@@ -77,6 +80,8 @@ class Telling:
             drifting = day > days[-1] - timedelta(days=DRIFT_DAYS)
             asked = story.applications(book, served, day, until=self.now, drifting=drifting)
             self._decide(asked, story)
+            if day in days[:: max(len(days) // _TOLD_OF, 1)]:
+                self.say(f"    {day}: {self.decisions:,} decisions so far")
             if day in days:
                 story.take_up(book, asked, day, self.outcomes, drifting=drifting)
                 book.take_day(day, self.outcomes.loans.get(day, ()))
@@ -141,7 +146,8 @@ class Telling:
     def _night(self, book: LoanBook, as_of: date) -> SnapshotId:
         """Build, judge and tell of a night."""
         began = self._began(as_of)
-        if (self.days[-1] - as_of).days < self.wanted.real_nights:
+        is_built = (self.days[-1] - as_of).days < self.wanted.real_nights
+        if is_built:
             manifest = self._built(as_of)
             require_same(book, self.outcomes, manifest, self.writer.catalog)
         else:
@@ -150,7 +156,7 @@ class Telling:
         seconds = _NIGHT_SECONDS * np.random.default_rng((self.wanted.seed, 3, as_of.toordinal())).uniform(
             0.9, 1.3
         )
-        self.tables.publish(GeneratedNight(manifest, report.verdict, began, round(seconds, 1)))
+        self.tables.publish(GeneratedNight(manifest, report.verdict, began, round(seconds, 1), is_built))
         return SnapshotId.parse(manifest.snapshot)
 
     def _built(self, as_of: date) -> SnapshotManifest:
@@ -158,6 +164,7 @@ class Telling:
         from spark_jobs.run import Run, build
 
         settings = self.settings
+        self.say(f"    {as_of}: the feature job builds this night from the landed files")
         root = settings.lake_root
         landed_until = max(as_of, self.writer.like.landed_until)
         today = max(landed_until, self.now.astimezone(settings.zone).date())
