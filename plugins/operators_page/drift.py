@@ -138,7 +138,7 @@ def figure_of(metrics: Sequence[Metric], metric: str) -> Figure | None:
 
 
 def distribution_of(feature: str, detail: dict[str, Any] | None) -> Figure | None:
-    """A feature's distribution among decisions beside that of the training reference."""
+    """A feature's distribution among decisions beside that of the training reference, without empty buckets at its ends."""
     if not detail or "found" not in detail:
         return None
     edges = [f"{edge:g}" for edge in detail["edges"]]
@@ -152,6 +152,9 @@ def distribution_of(feature: str, detail: dict[str, Any] | None) -> Figure | Non
     names.append("missing")
     if len(found) != len(names):
         names = [str(number + 1) for number in range(len(found))]
+    filled = [place for place, both in enumerate(zip(found[:-1], expected[:-1], strict=True)) if any(both)]
+    shown = [*range(filled[0], filled[-1] + 1), len(names) - 1] if filled else range(len(names))
+    names, found, expected = ([each[place] for place in shown] for each in (names, found, expected))
     words = f"{feature}: {detail.get('rows', 0):,} decisions' customers against {detail.get('expected_rows', 0):,} reference rows, by buckets"
     return bars(names, {"decisions": found, "training reference": expected}, share=True, words=words)
 

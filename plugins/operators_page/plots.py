@@ -105,10 +105,10 @@ def bars(
     ]
     layout = {
         "height": height,
-        "margin": {"l": 48, "r": 16, "t": 16, "b": 70},
+        "margin": {"l": 48, "r": 16, "t": 36, "b": 70},
         "barmode": "group",
         "showlegend": len(values) > 1,
-        "legend": {"orientation": "h", "y": -0.35},
+        "legend": {"orientation": "h", "y": 1.02, "yanchor": "bottom"},  # below are names of any length
         "xaxis": {"type": "category"},
         "yaxis": {"tickformat": ".0%" if share else None},
     }

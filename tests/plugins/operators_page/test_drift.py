@@ -82,6 +82,22 @@ def test_a_distribution_has_a_bar_for_each_bucket_and_one_for_what_is_missing() 
     assert distribution_of("age", None) is None
 
 
+def test_buckets_that_are_empty_at_the_ends_are_not_drawn() -> None:
+    detail = {
+        "edges": [1.0, 2.0, 3.0, 4.0, 5.0],
+        "found": [0.0, 0.0, 0.4, 0.0, 0.6, 0.0],
+        "expected": [0.0, 0.5, 0.5, 0.0, 0.0, 0.0],
+    }
+    figure = distribution_of("age", detail)
+    assert figure is not None
+    found, expected = json.loads(figure.json)["data"]
+    assert found["x"] == ["1 to 2", "2 to 3", "3 to 4", "4 to 5", "missing"]
+    assert (found["y"], expected["y"]) == ([0.0, 0.4, 0.0, 0.6, 0.0], [0.5, 0.5, 0.0, 0.0, 0.0])
+    empty = distribution_of("age", {"edges": [1.0], "found": [0.0, 0.0], "expected": [0.0, 0.0]})
+    assert empty is not None
+    assert len(json.loads(empty.json)["data"][0]["x"]) == 3
+
+
 def test_a_vintage_s_shares_are_of_the_decisions_that_can_have_an_outcome() -> None:
     row = VintageRow(vintage())
     assert (row.labelled_share, row.late_share) == (0.5, 0.1)
