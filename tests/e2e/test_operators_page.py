@@ -10,7 +10,7 @@ from typing import Any
 
 import httpx
 import pytest
-from playwright.sync_api import Browser, expect
+from playwright.sync_api import Browser, Page, expect
 
 from creditrisk.errors import NothingToRollBackTo
 from creditrisk.release import rollback_target
@@ -75,6 +75,66 @@ def test_the_page_is_in_airflows_menu(operator: Seen) -> None:
     expect(inside.get_by_role("heading", level=1, name="Now")).to_be_visible(timeout=20_000)
     inside.get_by_role("link", name="Last nights").click()
     expect(inside.get_by_role("heading", level=1, name="Last nights")).to_be_visible(timeout=20_000)
+
+
+def test_the_tabs_are_reached_by_clicking_from_a_dag_to_its_run_and_its_task(operator: Seen) -> None:
+    page = operator.page
+    inside = page.frame_locator("iframe")
+    page.goto(f"{operator.base}/dags", wait_until="domcontentloaded")
+    page.get_by_role("link", name="refresh_features", exact=True).first.click()
+    page.locator('a[href$="/plugin/operators-dag"]', has_text="Credit risk").click()
+    expect(inside.get_by_role("heading", level=1, name="Last nights")).to_be_visible(timeout=20_000)
+
+    page.get_by_role("link", name="Runs", exact=True).click()
+    run = page.locator("table").get_by_role("link").first
+    run_id = run.inner_text()
+    run.click()
+    page.locator('a[href$="/plugin/operators-run"]', has_text="What now").click()
+    expect(inside.get_by_role("heading", level=1, name="What now")).to_be_visible(timeout=20_000)
+    expect(inside.get_by_text(f"refresh_features, {run_id}")).to_be_visible()
+
+    page.get_by_role("link", name="Task Instances", exact=True).click()
+    page.locator("table").get_by_role("link", name="publish", exact=True).first.click()
+    page.locator('a[href$="/plugin/operators-task"]', has_text="What now").click()
+    expect(inside.get_by_role("heading", level=1, name="What now: publish")).to_be_visible(timeout=20_000)
+
+
+def test_every_view_and_an_action_are_reached_by_the_keyboard_alone(operator: Seen) -> None:
+    page = operator.page
+    operator.open("now")
+    for name in [*list(VIEWS.values())[1:], "Now"]:
+        _tab_to(page, "link", name)
+        page.keyboard.press("Enter")
+        expect(page.get_by_role("heading", level=1, name=name)).to_be_visible()
+    _tab_to(page, "link", "Last nights")
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/nights")
+    night = page.locator("tbody th a").first.inner_text()
+    _tab_to(page, "link", night)
+    page.keyboard.press("Enter")
+    page.wait_for_url("**as_of=*")
+    _tab_to(page, "link", "Run this night again …")
+    page.keyboard.press("Enter")
+    _tab_to(page, "textbox", "Date")
+    assert page.get_by_label("Date", exact=True).input_value() == night
+    _tab_to(page, "button", "Show what will happen")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", name="This will happen")).to_be_visible()
+    _tab_to(page, "button", "Run a night again")
+
+
+def _tab_to(page: Page, role: Any, name: str) -> None:
+    """Press Tab until something has the focus, as everybody can see."""
+    wanted = page.get_by_role(role, name=name, exact=True).first
+    expect(wanted).to_be_visible()
+    for _ in range(150):
+        page.keyboard.press("Tab")
+        if wanted.evaluate("element => element === document.activeElement"):
+            break
+    else:
+        raise AssertionError(f"{name} is not reached by Tab")
+    outline = wanted.evaluate("element => getComputedStyle(element).outlineWidth")
+    assert outline == "3px", f"{name} has the focus, and nobody sees it"
 
 
 @pytest.mark.parametrize("path", VIEWS)
