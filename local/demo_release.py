@@ -53,6 +53,8 @@ class Length:
     """Before each look."""
     seed: int = 11
     """Of the challenger's training, and of whom is asked about."""
+    with_report: bool = True
+    """Whether the day gets its drift report."""
 
 
 @dataclass(slots=True)
@@ -180,6 +182,7 @@ class DemoRelease:
 
     def _measure(self, at: datetime) -> None:
         """Measure the day up to now, so that both arms are on the page at once."""
+        from monitoring.evidently_report import write_report
         from monitoring.monitor import monitor_day
         from monitoring.results import measure_results
 
@@ -187,6 +190,8 @@ class DemoRelease:
         with self.progress.step(f"Measuring {day} up to now"):
             monitor_day(self.settings, day)
             measure_results(self.settings, day)
+            if self.length.with_report:
+                write_report(self.settings, day)
 
 
 @contextmanager
