@@ -168,32 +168,38 @@ def changing_alerts(settings: Settings, now: datetime) -> Iterator[AlertWriter]:
             ) from None
 
 
-def open_alerts(settings: Settings) -> list[Alert]:
-    """Alerts that have not ended, oldest first; as the reader.
+class Told(NamedTuple):
+    """An alert, and how its messages are doing."""
 
-    Raises:
-        SettingsError: there is no URL to read with.
-        StoreUnavailable: Postgres cannot be reached, or is too slow.
-        StoreError: it refused, such as where the table has not been made yet.
+    alert: Alert
+    unsent: int
+    """Messages about it that have not got out."""
+    problem: str | None
+    """What the last try to send one of them said."""
+
+
+def alerts_since(
+    cursor: extensions.cursor, reader: StoreReader, since: datetime, most: int = 200
+) -> list[Told]:
+    """Alerts that are open, or have ended since a moment; open ones first, the newest first.
+
+    Args:
+        cursor: of a role that may read the tables.
+        reader: whose schema it is.
+        since: an aware moment.
+        most: rows.
     """
-    reader = StoreReader.of(settings)
-    with reader.reading() as cursor:
-        cursor.execute(_OPEN.format(ALERT_COLUMNS, reader.table("alerts")))
-        return [Alert(*row) for row in cursor.fetchall()]
-
-
-def recent_alerts(settings: Settings, days: int) -> list[Alert]:
-    """Alerts that are open, or started in the last days, newest first; as the reader, raising what it raises."""
-    reader = StoreReader.of(settings)
-    with reader.reading() as cursor:
-        cursor.execute(
-            sql.SQL(
-                "SELECT {} FROM {} WHERE ended_at IS NULL OR started_at >= now() - make_interval(days => %s) "
-                "ORDER BY started_at DESC, number DESC"
-            ).format(ALERT_COLUMNS, reader.table("alerts")),
-            (days,),
-        )
-        return [Alert(*row) for row in cursor.fetchall()]
+    cursor.execute(
+        sql.SQL(
+            "SELECT {columns}, count(d.alert) FILTER (WHERE d.state = 'unsent'), "
+            "max(d.last_error) FILTER (WHERE d.state = 'unsent') "
+            "FROM {alerts} LEFT JOIN {deliveries} d ON d.alert = number WHERE ended_at IS NULL OR ended_at >= %s "
+            "GROUP BY number ORDER BY ended_at IS NOT NULL, started_at DESC, number DESC LIMIT %s"
+        ).format(columns=ALERT_COLUMNS, alerts=reader.table("alerts"), deliveries=reader.table("deliveries")),
+        (since, most),
+    )
+    size = len(Alert._fields)
+    return [Told(Alert(*row[:size]), *row[size:]) for row in cursor.fetchall()]
 
 
 ALERT_COLUMNS = sql.SQL(", ").join(map(sql.Identifier, Alert._fields))

@@ -10,7 +10,6 @@ from psycopg2 import extensions, sql
 
 from creditrisk.alert_store import ALERT_COLUMNS, Alert
 from creditrisk.settings import Settings
-from creditrisk.store_reader import StoreReader
 from creditrisk.store_schema import StoreSchema
 
 FIRST_BACKOFF, LONGEST_BACKOFF = timedelta(minutes=4), timedelta(hours=1)
@@ -100,23 +99,6 @@ def mark_sent(
     )
 
 
-def unsent_deliveries(settings: Settings) -> list[Delivery]:
-    """Messages that have not got out yet, oldest first; as the reader, raising what it raises."""
-    reader = StoreReader.of(settings)
-    with reader.reading() as cursor:
-        cursor.execute(
-            _UNSENT.format(
-                alert=ALERT_COLUMNS, alerts=reader.table("alerts"), deliveries=reader.table("deliveries")
-            )
-        )
-        return [_delivery(row) for row in cursor.fetchall()]
-
-
-_UNSENT = sql.SQL(
-    "SELECT {alert}, event, channel, state, tries, last_error, due_at, sent_at "
-    "FROM {deliveries} AS delivery JOIN {alerts} ON number = delivery.alert WHERE state = 'unsent' "
-    "ORDER BY number, event DESC, channel"
-)
 _DUE = sql.SQL(
     "SELECT {alert}, event, channel, state, tries, last_error, due_at, sent_at "
     "FROM {deliveries} AS delivery JOIN {alerts} ON number = delivery.alert "

@@ -121,18 +121,6 @@ class MetricStore:
             cursor.execute(question, (first, last, metrics is None, sorted(metrics or ())))
             return [_measured(row) for row in cursor.fetchall()]
 
-    def of_day(self, day: date, *, metrics: Collection[str] | None = None) -> list[Measured]:
-        """A day's measures; raises what :meth:`between` raises."""
-        return self.between(day, day, metrics=metrics)
-
-    def newest_day(self) -> date | None:
-        """The newest day that was measured, or None; raises what :meth:`between` raises."""
-        reader = StoreReader.of(self._settings)
-        with reader.reading() as cursor:
-            cursor.execute(sql.SQL("SELECT max(day) FROM {}").format(reader.table("metrics")))
-            ((newest,),) = cursor.fetchall()
-            return newest if isinstance(newest, date) else None
-
 
 def _values(measure: Measure) -> tuple[Any, ...]:
     detail = Json(measure.detail) if measure.detail else None

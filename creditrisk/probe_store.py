@@ -6,9 +6,7 @@ from typing import NamedTuple
 
 from psycopg2 import extensions, sql
 
-from creditrisk.settings import Settings
 from creditrisk.snapshots import Verdict
-from creditrisk.store_reader import StoreReader
 from creditrisk.store_schema import StoreSchema
 
 
@@ -45,27 +43,21 @@ def keep_looks(
             ).format(schema.table("probes")),
             (look.name, look.verdict.value, look.words, now, now),
         )
-    cursor.execute(_ALL.format(schema.table("probes")))
-    return [_probe(row) for row in cursor.fetchall()]
+    return probes(cursor, schema.table("probes"))
 
 
-def probes(settings: Settings) -> list[Probe]:
-    """The newest look at each part, by name; as the reader.
+def probes(cursor: extensions.cursor, table: sql.Composable) -> list[Probe]:
+    """The newest look at each part, by name.
 
-    Raises:
-        SettingsError: there is no URL to read with.
-        StoreUnavailable: Postgres cannot be reached, or is too slow.
-        StoreError: it refused, such as where the table has not been made yet.
+    Args:
+        cursor: of a role that may read the table.
+        table: the market's table of probes.
     """
-    reader = StoreReader.of(settings)
-    with reader.reading() as cursor:
-        cursor.execute(_ALL.format(reader.table("probes")))
-        return [_probe(row) for row in cursor.fetchall()]
+    cursor.execute(_ALL.format(table))
+    return [
+        Probe(name, Verdict(verdict), words, seen_at, since)
+        for name, verdict, words, seen_at, since in cursor.fetchall()
+    ]
 
 
 _ALL = sql.SQL("SELECT name, verdict, words, seen_at, since FROM {} ORDER BY name")
-
-
-def _probe(row: tuple[str, str, str, datetime, datetime]) -> Probe:
-    name, verdict, words, seen_at, since = row
-    return Probe(name, Verdict(verdict), words, seen_at, since)

@@ -4,11 +4,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from datetime import date
 
-from psycopg2 import sql
+from psycopg2 import extensions, sql
 from psycopg2.extras import execute_values
 
 from creditrisk.settings import Settings
-from creditrisk.store_reader import StoreReader
 from creditrisk.store_schema import StoreSchema
 
 
@@ -84,18 +83,18 @@ class VintageStore:
         with schema.connected() as connection, connection, connection.cursor() as cursor:
             execute_values(cursor, statement, rows)
 
-    def between(self, first: date, last: date) -> list[Vintage]:
-        """Vintages of the months from ``first`` to ``last``, both included, newest month first; as the reader.
 
-        Raises:
-            SettingsError: there is no URL to read with.
-            StoreUnavailable: Postgres cannot be reached, or is too slow.
-            StoreError: it refused, such as where the table has not been made yet.
-        """
-        reader = StoreReader.of(self._settings)
-        question = sql.SQL(
-            "SELECT {names} FROM {table} WHERE month BETWEEN %s AND %s ORDER BY month DESC, version DESC, arm"
-        ).format(names=sql.SQL(", ").join(map(sql.Identifier, _COLUMNS)), table=reader.table("vintages"))
-        with reader.reading() as cursor:
-            cursor.execute(question, (first, last))
-            return [Vintage(*row) for row in cursor.fetchall()]
+def newest_vintages(cursor: extensions.cursor, table: sql.Composable, months: int = 24) -> list[Vintage]:
+    """Vintages of the newest months, newest month first, then by arm and version.
+
+    Args:
+        cursor: of a role that may read the table.
+        table: the market's table of vintages.
+        months: before the newest one that there is.
+    """
+    question = sql.SQL(
+        "SELECT {names} FROM {table} WHERE month >= (SELECT max(month) FROM {table}) - make_interval(months => %s) "
+        "ORDER BY month DESC, arm, version"
+    ).format(names=sql.SQL(", ").join(map(sql.Identifier, _COLUMNS)), table=table)
+    cursor.execute(question, (months,))
+    return [Vintage(*row) for row in cursor.fetchall()]

@@ -7,7 +7,9 @@ from datetime import date, datetime, timedelta
 from fastapi import APIRouter
 from fastapi.responses import HTMLResponse
 
+from creditrisk.alert_store import Alert
 from creditrisk.nights import Night
+from creditrisk.probe_store import Probe
 from creditrisk.release import ReleaseRecord
 from creditrisk.settings import Settings
 from creditrisk.snapshots import SnapshotId, Verdict
@@ -17,7 +19,7 @@ from plugins.operators_page.readings import ReadingsDep
 from plugins.operators_page.registry_reads import releases
 from plugins.operators_page.rendering import PageDep
 from plugins.operators_page.runbook import address_of
-from plugins.operators_page.store_rows import Alert, Decided, Probe, Served
+from plugins.operators_page.store_rows import Decided, Served
 
 router = APIRouter()
 
@@ -154,22 +156,22 @@ def show(page: PageDep, readings: ReadingsDep) -> HTMLResponse:
     hour, day = page.now - timedelta(hours=1), page.now - timedelta(days=1)
     serving = serving_of(releases(page.settings))
     snapshot = snapshot_of(readings.served(), page.now.astimezone(page.settings.zone).date(), page.settings)
-    alerts, probes = readings.alerts(page.now - timedelta(days=7)), readings.probes()
+    told, probes = readings.alerts(page.now - timedelta(days=7)), readings.probes()
     nights: list[Night] = readings.nights(1)
     return page.render(
         "now.html",
         view="now",
         colours=COLOURS,
         runbook=address_of,
-        state=state_of(serving, snapshot, alerts, probes, page.now),
+        state=state_of(serving, snapshot, [one.alert for one in told], probes, page.now),
         serving=serving,
         snapshot=snapshot,
         windows=[
             Window(name, readings.traffic(since, page.now), readings.decided(since, page.now))
             for name, since in (("the last hour", hour), ("the last day", day))
         ],
-        open_alerts=[alert for alert in alerts if alert.ended_at is None],
-        ended_alerts=[alert for alert in alerts if alert.ended_at is not None],
+        open_alerts=[one for one in told if one.alert.ended_at is None],
+        ended_alerts=[one.alert for one in told if one.alert.ended_at],
         probes=probes,
         night=nights[0] if nights else None,
     )

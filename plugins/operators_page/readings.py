@@ -13,14 +13,17 @@ from uuid import UUID
 from fastapi import Depends
 from psycopg2 import extensions, sql
 
+from creditrisk.alert_store import Told, alerts_since
 from creditrisk.decisions import DecisionRecord, record_of
 from creditrisk.look_store import Look, looks_at
 from creditrisk.nights import Night
+from creditrisk.probe_store import Probe, probes
+from creditrisk.snapshots import Verdict
 from creditrisk.store_reader import StoreReader
 from creditrisk.traffic import TrafficSum, answers_between, sum_of
-from creditrisk.vintage_store import Vintage
+from creditrisk.vintage_store import Vintage, newest_vintages
 from plugins.operators_page.rendering import PageDep
-from plugins.operators_page.store_rows import Alert, Decided, Metric, Probe, Served
+from plugins.operators_page.store_rows import Decided, Metric, Served
 
 SECONDS = 2.0
 """How long a statement may take."""
@@ -31,6 +34,9 @@ _CLOCKS_DIFFER = timedelta(hours=1)
 _TABLES = (
     "current_snapshot", "publications", "decisions", "metrics", "vintages", "alerts", "deliveries", "probes", "nights", "traffic", "looks",
 )  # fmt: skip
+
+
+_WORST = (Verdict.FAIL, Verdict.WARN, Verdict.NOT_JUDGED, Verdict.PASS)
 
 
 class Readings:
@@ -76,32 +82,23 @@ class Readings:
         )
         return Night(*rows[0]) if rows else None
 
-    def alerts(self, since: datetime) -> list[Alert]:
+    def alerts(self, since: datetime) -> list[Told]:
         """Alerts that are open, or have ended since a moment; open ones first, the newest first."""
-        rows = self._ask(
-            """
-            SELECT number, rule, subject, severity, started_at, ended_at, words, since, serving, advice, link,
-                count(d.alert) FILTER (WHERE d.state = 'unsent'), max(d.last_error) FILTER (WHERE d.state = 'unsent')
-            FROM {alerts} LEFT JOIN {deliveries} d ON d.alert = number
-            WHERE ended_at IS NULL OR ended_at >= %s
-            GROUP BY number ORDER BY ended_at IS NOT NULL, started_at DESC LIMIT 200
-            """,
-            (since,),
+        return (
+            alerts_since(self._cursor, self._reader, since) if self._are_there("alerts", "deliveries") else []
         )
-        return [Alert(*row) for row in rows]
 
     def probes(self) -> list[Probe]:
         """The parts of the system as they were last seen, the worst first."""
-        rows = self._ask(
-            "SELECT {fields} FROM {probes} "
-            "ORDER BY array_position(ARRAY['fail', 'warn', 'not judged', 'pass'], verdict), name",
-            kind=Probe,
+        if not self._are_there("probes"):
+            return []
+        return sorted(
+            probes(self._cursor, self._reader.table("probes")), key=lambda probe: _WORST.index(probe.verdict)
         )
-        return [Probe(*row) for row in rows]
 
     def traffic(self, since: datetime, until: datetime) -> TrafficSum | None:
         """What the service's clients got from one moment to another; None where they asked nothing."""
-        if "traffic" not in self._there:
+        if not self._are_there("traffic"):
             return None
         total = sum_of(answers_between(self._cursor, self._reader.table("traffic"), since, until))
         return total if total.requests else None
@@ -156,16 +153,13 @@ class Readings:
 
     def vintages(self) -> list[Vintage]:
         """The newest two years of decisions by month, newest first."""
-        rows = self._ask(
-            "SELECT {fields} FROM {vintages} WHERE month >= (SELECT max(month) FROM {vintages}) - interval '24 months' "
-            "ORDER BY month DESC, arm, version",
-            kind=Vintage,
-        )
-        return [Vintage(*row) for row in rows]
+        if not self._are_there("vintages"):
+            return []
+        return newest_vintages(self._cursor, self._reader.table("vintages"))
 
     def looks(self, releases: Sequence[int], most: int) -> list[Look]:
         """Looks of the judge at the steps of these release records, oldest first, spread over time where many."""
-        return looks_at(self._cursor, self._reader, releases, most) if "looks" in self._there else []
+        return looks_at(self._cursor, self._reader, releases, most) if self._are_there("looks") else []
 
     def decision(self, decision_id: UUID) -> DecisionRecord | None:
         """The record of a decision. Its id tells its day, so that few partitions are asked, unless it is not there."""
@@ -186,12 +180,15 @@ class Readings:
         )
         return [record_of(body) for (body,) in rows]
 
+    def _are_there(self, *tables: str) -> bool:
+        return self._there.issuperset(tables)
+
     def _ask(
         self, question: str, values: Sequence[Any] = (), kind: type | None = None
     ) -> list[tuple[Any, ...]]:
         """Rows; none where a table of the question has not been made. ``{fields}`` are those of ``kind``."""
         tables = [name for name in _TABLES if f"{{{name}}}" in question]
-        if not self._there.issuperset(tables):
+        if not self._are_there(*tables):
             return []
         fields = sql.SQL(", ").join(
             map(sql.Identifier, getattr(kind, "_fields", getattr(kind, "__slots__", ())))

@@ -13,37 +13,6 @@ class Served:
 
 
 @dataclass(frozen=True, slots=True)
-class Alert:
-    """Something that is wrong, or was."""
-
-    number: int
-    rule: str
-    subject: str
-    severity: str
-    started_at: datetime
-    ended_at: datetime | None
-    words: str
-    since: date
-    serving: str
-    advice: str
-    link: str
-    unsent: int
-    """Messages about it that have not got out."""
-    problem: str | None
-    """What the last try to send one of them said."""
-
-
-@dataclass(frozen=True, slots=True)
-class Probe:
-    """The newest look at a part of the system."""
-
-    name: str
-    verdict: str
-    words: str
-    seen_at: datetime
-
-
-@dataclass(frozen=True, slots=True)
 class Decided:
     """Decisions since a moment."""
 

@@ -34,13 +34,12 @@ def test_a_day_measured_again_is_replaced_and_other_days_and_metrics_stay(store:
     store.replace(DAY - timedelta(days=1), [measure("day/all/age")], metrics=[INDEX])
     again = [measure("week/all/age", None)]
     store.replace(DAY, again, metrics=[INDEX])
-    assert [each.measure for each in store.of_day(DAY)] == [measure("all", 0.9, RATE), *again]
+    assert [each.measure for each in store.between(DAY, DAY)] == [measure("all", 0.9, RATE), *again]
     found = store.between(DAY - timedelta(days=7), DAY, metrics=[INDEX])
     assert [(each.day, each.measure.part) for each in found] == [
         (DAY - timedelta(days=1), "day/all/age"),
         (DAY, "week/all/age"),
     ]
-    assert store.newest_day() == DAY
 
 
 def test_a_day_that_cannot_be_written_whole_stays_as_it_was(store: MetricStore) -> None:
@@ -48,7 +47,7 @@ def test_a_day_that_cannot_be_written_whole_stays_as_it_was(store: MetricStore) 
     store.replace(DAY, before, metrics=[INDEX])
     with pytest.raises(StoreError, match="duplicate key"):
         store.replace(DAY, [measure("twice"), measure("twice")], metrics=[INDEX])
-    assert [each.measure for each in store.of_day(DAY)] == before
+    assert [each.measure for each in store.between(DAY, DAY)] == before
 
 
 def test_those_who_measure_one_day_at_the_same_moment_take_turns(store: MetricStore) -> None:
@@ -58,7 +57,7 @@ def test_those_who_measure_one_day_at_the_same_moment_take_turns(store: MetricSt
 
     with ThreadPoolExecutor(6) as pool:
         list(pool.map(write, range(6)))
-    parts = [each.measure.part for each in store.of_day(DAY)]
+    parts = [each.measure.part for each in store.between(DAY, DAY)]
     assert len(parts) == 50
     assert len({part.partition("/")[2] for part in parts}) == 1
 
@@ -78,13 +77,12 @@ def test_only_numbers_of_the_metrics_that_are_replaced_are_taken(store: MetricSt
 
 def test_nothing_measured_is_no_error_and_no_table_is(store: MetricStore, market_settings: Settings) -> None:
     assert store.between(DAY, DAY) == []
-    assert store.newest_day() is None
     elsewhere = market_settings.model_copy(update={"market": "nowhere"})
     with pytest.raises(StoreError, match="does not exist"):
-        MetricStore(elsewhere).newest_day()
+        MetricStore(elsewhere).between(DAY, DAY)
     unset = market_settings.model_copy(update={"reader_database_url": None})
     with pytest.raises(SettingsError, match="CREDITRISK_READER_DATABASE_URL"):
-        MetricStore(unset).newest_day()
+        MetricStore(unset).between(DAY, DAY)
 
 
 def test_the_reader_reads_measures_and_changes_none(store: MetricStore, market_settings: Settings) -> None:

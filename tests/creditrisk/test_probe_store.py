@@ -6,9 +6,10 @@ import pytest
 
 from creditrisk.alert_store import changing_alerts
 from creditrisk.online_store import OnlineStore
-from creditrisk.probe_store import Look, Probe, keep_looks, probes
+from creditrisk.probe_store import Look, Probe, keep_looks
 from creditrisk.settings import Settings
 from creditrisk.snapshots import Verdict
+from tests.creditrisk.kept_rows import probes
 
 NOON = datetime(2021, 1, 31, 12, tzinfo=UTC)
 

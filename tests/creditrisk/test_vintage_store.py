@@ -5,10 +5,11 @@ from datetime import date
 
 import pytest
 
-from creditrisk.errors import SettingsError, StoreError
+from creditrisk.errors import StoreError
 from creditrisk.online_store import OnlineStore
 from creditrisk.settings import Settings
 from creditrisk.vintage_store import Vintage, VintageStore
+from tests.creditrisk.kept_rows import vintages
 
 OCTOBER, NOVEMBER = date(2020, 10, 1), date(2020, 11, 1)
 VINTAGE = Vintage(
@@ -35,7 +36,7 @@ def store(market_settings: Settings) -> VintageStore:
 
 
 def test_a_later_day_s_knowledge_replaces_an_earlier_day_s_and_never_the_other_way_round(
-    store: VintageStore,
+    store: VintageStore, market_settings: Settings
 ) -> None:
     later = replace(VINTAGE, labelled=800, late=15, roc_auc=0.6, day=date(2020, 12, 20))
     other = replace(VINTAGE, month=NOVEMBER)
@@ -44,8 +45,8 @@ def test_a_later_day_s_knowledge_replaces_an_earlier_day_s_and_never_the_other_w
     store.keep([VINTAGE])
     store.keep([replace(later, brier=0.02)])
     store.keep([])
-    assert store.between(OCTOBER, NOVEMBER) == [other, replace(later, brier=0.02)]
-    assert store.between(NOVEMBER, NOVEMBER) == [other]
+    assert vintages(market_settings) == [other, replace(later, brier=0.02)]
+    assert vintages(market_settings, months=0) == [other]
 
 
 def test_the_share_of_outcomes_is_of_those_that_may_ever_be_known() -> None:
@@ -53,13 +54,9 @@ def test_the_share_of_outcomes_is_of_those_that_may_ever_be_known() -> None:
     assert replace(VINTAGE, excluded=1000, labelled=0).labelled_share is None
 
 
-def test_all_or_none_are_kept_and_what_cannot_be_told_apart_is_refused(store: VintageStore) -> None:
+def test_all_or_none_are_kept_and_what_cannot_be_told_apart_is_refused(
+    store: VintageStore, market_settings: Settings
+) -> None:
     with pytest.raises(StoreError, match="violates check constraint"):
         store.keep([VINTAGE, replace(VINTAGE, month=date(2020, 10, 2))])
-    assert store.between(OCTOBER, NOVEMBER) == []
-
-
-def test_without_a_url_nothing_is_read(market_settings: Settings) -> None:
-    unset = market_settings.model_copy(update={"reader_database_url": None})
-    with pytest.raises(SettingsError, match="CREDITRISK_READER_DATABASE_URL"):
-        VintageStore(unset).between(OCTOBER, NOVEMBER)
+    assert vintages(market_settings) == []

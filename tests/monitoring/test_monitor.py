@@ -71,7 +71,7 @@ def settings(market_settings: Settings, market: GeneratedMarket, trained: Path) 
 
 
 def kept(settings: Settings) -> dict[tuple[str, str], Any]:
-    found = MetricStore(settings).of_day(DAY)
+    found = MetricStore(settings).between(DAY, DAY)
     return {(each.measure.metric, each.measure.part): each.measure for each in found}
 
 

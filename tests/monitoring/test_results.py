@@ -21,9 +21,10 @@ from creditrisk.release_ledger import ReleaseLedger
 from creditrisk.settings import Settings
 from creditrisk.snapshots import SnapshotCatalog, SnapshotId, Verdict
 from creditrisk.storage import Storage
-from creditrisk.vintage_store import Vintage, VintageStore
+from creditrisk.vintage_store import Vintage
 from monitoring.labels import AskedLoans, joined_ids, known_by, made_with
 from monitoring.results import METRICS, measure_results
+from tests.creditrisk.kept_rows import vintages
 from tests.monitoring.outcome_world import Loan, write_snapshot, write_training_set
 
 CHAMPION, CHALLENGER = "2020-10-30-aaaaaaaaaa", "2020-10-31-bbbbbbbbbb"
@@ -127,9 +128,9 @@ def _insert(settings: Settings, rows: list[tuple[Any, ...]]) -> None:
 def measured(settings: Settings, day: date) -> tuple[dict[str, Vintage], dict[tuple[str, str], Measure]]:
     """What is kept after a day was measured: vintages by arm, measures by metric and arm."""
     measure_results(settings, day)
-    kept = MetricStore(settings).of_day(day, metrics=METRICS)
+    kept = MetricStore(settings).between(day, day, metrics=METRICS)
     return (
-        {each.arm: each for each in VintageStore(settings).between(NOVEMBER, NOVEMBER)},
+        {each.arm: each for each in vintages(settings) if each.month == NOVEMBER},
         {(each.measure.metric, each.measure.part.split("/")[2]): each.measure for each in kept},
     )
 

@@ -8,11 +8,9 @@ import pytest
 from pydantic import SecretStr
 
 from creditrisk import release_ledger
-from creditrisk.alert_store import open_alerts, recent_alerts
-from creditrisk.delivery_store import unsent_deliveries
 from creditrisk.errors import StoreUnavailable
 from creditrisk.kept_alerts import kept_alerts, mark_told
-from creditrisk.probe_store import Look, probes
+from creditrisk.probe_store import Look
 from creditrisk.settings import Settings
 from creditrisk.snapshots import Verdict
 from creditrisk.storage import Storage
@@ -20,6 +18,7 @@ from monitoring.alert_rules import TASK_FAILED
 from monitoring.probes import LAKE, SERVICE, SERVICE_MODEL, SPOOL
 from monitoring.watch import Watch
 from tests.conftest import free_port
+from tests.creditrisk.kept_rows import open_alerts, probes, recent_alerts, unsent_deliveries
 from tests.creditrisk.published_market import ask
 from tests.monitoring.watched_month import FIRST, WELL, WatchedMonth
 from tests.planted_versions import plant

@@ -1,23 +1,23 @@
-from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 
 import pytest
 
+from creditrisk.alert_store import Alert
+from creditrisk.probe_store import Probe
 from creditrisk.release import ReleaseAction, ReleaseRecord
 from creditrisk.settings import Settings
+from creditrisk.snapshots import Verdict
 from tests.airflow_environment import prepare
 
 prepare()
 
 from plugins.operators_page.now import Serving, serving_of, snapshot_of, state_of  # noqa: E402
-from plugins.operators_page.store_rows import Alert, Probe, Served  # noqa: E402
+from plugins.operators_page.store_rows import Served  # noqa: E402
 
 NOON = datetime(2021, 1, 10, 12, tzinfo=UTC)
 OLD, NEW, NEXT = "2020-12-29-aaaaaaaaaa", "2020-12-30-bbbbbbbbbb", "2020-12-31-cccccccccc"
-ALERT = Alert(
-    1, "drift", "", "warning", NOON, None, "Decisions have drifted", NOON.date(), "s", "a", "l", 0, None
-)
-PROBE = Probe("postgres", "pass", "It answers.", NOON)
+ALERT = Alert(1, "drift", "", "warning", NOON, None, "Decisions have drifted", NOON.date(), "s", "a", "l")
+PROBE = Probe("postgres", Verdict.PASS, "It answers.", NOON, NOON)
 
 
 def record(number: int, champion: str, challenger: str | None = None, share: float = 0.0) -> ReleaseRecord:
@@ -72,16 +72,16 @@ def test_nothing_wrong_is_green_only_where_somebody_has_looked() -> None:
 
 
 def test_the_worst_colours_the_page_and_all_is_said() -> None:
-    failed = replace(PROBE, name="lake", verdict="fail", words="It does not answer.")
+    failed = PROBE._replace(name="lake", verdict=Verdict.FAIL, words="It does not answer.")
     state = state_of(SERVING, FRESH, [ALERT], [PROBE, failed], NOON)
     assert state.kind == "bad"
     assert state.sentences == ["lake: It does not answer.", "Alert: Decisions have drifted"]
     assert state_of(SERVING, FRESH, [ALERT], [PROBE], NOON).kind == "warn"
-    assert state_of(SERVING, FRESH, [replace(ALERT, severity="critical")], [PROBE], NOON).kind == "bad"
+    assert state_of(SERVING, FRESH, [ALERT._replace(severity="critical")], [PROBE], NOON).kind == "bad"
 
 
 def test_ended_alerts_and_notices_leave_it_green() -> None:
-    quiet = [replace(ALERT, ended_at=NOON), replace(ALERT, severity="notice")]
+    quiet = [ALERT._replace(ended_at=NOON), ALERT._replace(severity="notice")]
     assert state_of(SERVING, FRESH, quiet, [PROBE], NOON).kind == "good"
 
 
