@@ -82,6 +82,8 @@ class DemoRelease:
             raise ReleaseError("release: nothing has been released yet: make run")
         version = self._challenger()
         customers = self._customers()
+        if newest.challenger == version and newest.by == BY:
+            abort(self.settings, version, by=BY, reason=f"{_REASON}: one that was killed")
         first = challenge(self.settings, version, 0.0, by=BY, reason=_REASON)
         why = "stopped before its end"
         try:

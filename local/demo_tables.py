@@ -85,9 +85,9 @@ class DemoTables:
                     night.ended,
                 ),
             )  # fmt: skip
-        served = f"Snapshot {manifest.snapshot} is being served: {manifest.counts.customers:,} customers."
-        how = "built by the feature job" if night.is_built else "this night was not built by the feature job"
-        self.tell_night(night, Outcome.PUBLISHED, f"{served} (A generated history; {how}.)")
+        how = "built" if night.is_built else "not built"
+        told = f"Snapshot {manifest.snapshot} was published: {manifest.counts.customers:,} customers."
+        self.tell_night(night, Outcome.PUBLISHED, f"{told} (Generated, and {how} by the feature job.)")
 
     def tell_night(self, night: GeneratedNight, outcome: Outcome, why: str | None) -> None:
         """A row of the table of nights; one that goes on has no end, no snapshot and no verdict."""

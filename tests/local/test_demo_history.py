@@ -108,9 +108,7 @@ def test_a_healthy_month_is_silent_and_every_view_has_something_true_to_say(told
     ]
     assert {rest for _, _, *rest_of in nights for rest in [tuple(rest_of)]} == {("published", "pass")}
     words = "SELECT DISTINCT substring(why FROM '[(].*') FROM {schema}.nights"
-    assert ask(settings, words, "reader") == [
-        ("(A generated history; this night was not built by the feature job.)",)
-    ]
+    assert ask(settings, words, "reader") == [("(Generated, and not built by the feature job.)",)]
 
 
 def test_outcomes_come_weeks_later_for_loans_that_were_granted(told: Teller) -> None:
