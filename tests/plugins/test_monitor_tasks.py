@@ -42,7 +42,7 @@ def test_a_run_measures_the_day_before_and_its_log_says_what_was_found(
 ) -> None:
     with caplog.at_level(logging.INFO):
         number = monitor_tasks.measure("drift", FORM, RUN)
-    found = MetricStore(settings).of_day(DAY)
+    found = MetricStore(settings).between(DAY, DAY)
     assert len(found) == number
     assert caplog.messages[-1] == f"drift of 2021-01-10: {number} numbers."
     assert any("decisions of day/all: 2 decisions on 2 customers." in line for line in caplog.messages)
@@ -58,7 +58,7 @@ def test_each_subject_and_the_results_can_be_measured(settings: Settings) -> Non
     for name in ("service_level", "drift", "incoming", "skew"):
         assert monitor_tasks.measure(name, FORM, RUN) > 0
     assert monitor_tasks.measure_results(FORM, RUN) >= 0
-    assert len(MetricStore(settings).of_day(DAY)) > 50
+    assert len(MetricStore(settings).between(DAY, DAY)) > 50
 
 
 @pytest.mark.usefixtures("settings")
