@@ -15,16 +15,15 @@ prepare()
 
 from airflow.sdk.exceptions import AirflowFailException  # noqa: E402
 
-from creditrisk.alert_store import changing_alerts, open_alerts, recent_alerts  # noqa: E402
-from creditrisk.delivery_store import unsent_deliveries  # noqa: E402
+from creditrisk.alert_store import changing_alerts  # noqa: E402
 from creditrisk.kept_alerts import kept_alerts  # noqa: E402
 from creditrisk.online_store import OnlineStore  # noqa: E402
-from creditrisk.probe_store import probes  # noqa: E402
 from creditrisk.settings import Settings  # noqa: E402
 from creditrisk.storage import Storage  # noqa: E402
 from plugins import watch_tasks  # noqa: E402
 from plugins.alerts import page_url, send_due, watch_of  # noqa: E402
 from tests.conftest import free_port  # noqa: E402
+from tests.creditrisk.kept_rows import open_alerts, probes, recent_alerts, unsent_deliveries  # noqa: E402
 from tests.plugins.listening import HttpListener, listening  # noqa: E402
 
 
