@@ -40,11 +40,11 @@ class Publication:
 
     @property
     def sentence(self) -> str:
-        """What happened, for an operator."""
+        """What happened, for an operator; it is kept, so it says nothing that another publication makes untrue."""
         if not self.changed:
-            return f"Snapshot {self.snapshot} is being served already: nothing changed."
-        before = f" It replaces {self.served_before}, which is kept." if self.served_before else ""
-        return f"Snapshot {self.snapshot} is being served: {self.customers:,} customers.{before}"
+            return f"Snapshot {self.snapshot} was being served already: nothing changed."
+        before = f" It replaced {self.served_before}." if self.served_before else ""
+        return f"Snapshot {self.snapshot} was published: {self.customers:,} customers.{before}"
 
 
 @dataclass(frozen=True, slots=True)

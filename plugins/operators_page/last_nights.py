@@ -105,9 +105,19 @@ def _without(first: date, last: date) -> list[Row]:
     return [Row(last - timedelta(days=number), None) for number in range(count)]
 
 
-def figures_of(nights: Sequence[Night]) -> list[tuple[str, Figure]]:
-    """Captions and plots over the nights that read rows; none where there are fewer than two."""
-    counted = [night for night in reversed(nights) if night.rows_in]
+def figures_of(nights: Sequence[Night], served: str | None) -> list[tuple[str, Figure]]:
+    """Captions and plots over the dates of which rows were read; none where there are fewer than two.
+
+    Args:
+        nights: newest first.
+        served: the snapshot that is being served. Of a date's runs the one that built it is drawn, else the newest.
+    """
+    by_date: dict[date, Night] = {}
+    for night in reversed(nights):
+        drawn = by_date.get(night.as_of)
+        if night.rows_in and (drawn is None or night.snapshot == served or drawn.snapshot != served):
+            by_date[night.as_of] = night
+    counted = list(by_date.values())
     if len(counted) < 2:
         return []
     day = [night.as_of for night in counted]
@@ -171,12 +181,12 @@ def show(
     if as_of is not None and run_id is not None:
         return _one(page, readings, session, as_of, run_id)
     nights = readings.nights(DRAWN, before)
-    shown = newest_of(nights, SHOWN)
+    shown, served = newest_of(nights, SHOWN), readings.served()
     return page.render(
         "nights.html",
         view="nights",
         rows=rows_of(shown, every_day=is_daily(page.settings.nightly_schedule)),
-        figures=figures_of(nights),
+        figures=figures_of(nights, served.snapshot if served else None),
         before=before,
         older=shown[-1].as_of if len(nights) > len(shown) else None,
         schedule=page.settings.nightly_schedule,

@@ -8,7 +8,7 @@ from fastapi import APIRouter
 from fastapi.responses import HTMLResponse
 
 from creditrisk.alert_store import Alert
-from creditrisk.nights import Night
+from creditrisk.nights import Night, Outcome
 from creditrisk.probe_store import Probe
 from creditrisk.release import ReleaseRecord
 from creditrisk.settings import Settings
@@ -110,6 +110,13 @@ def snapshot_of(served: Served | None, today: date, settings: Settings) -> Snaps
     return Snapshot(served.snapshot, served.switched_at, age, str(verdict), words)
 
 
+def served_instead(night: Night | None, snapshot: Snapshot | None) -> Snapshot | None:
+    """The served snapshot where it is not the one that the night has published; else None."""
+    if night is None or night.outcome != Outcome.PUBLISHED or snapshot is None:
+        return None
+    return snapshot if snapshot.snapshot != night.snapshot else None
+
+
 def state_of(
     serving: Serving | None,
     snapshot: Snapshot | None,
@@ -157,7 +164,7 @@ def show(page: PageDep, readings: ReadingsDep) -> HTMLResponse:
     serving = serving_of(releases(page.settings))
     snapshot = snapshot_of(readings.served(), page.now.astimezone(page.settings.zone).date(), page.settings)
     told, probes = readings.alerts(page.now - timedelta(days=7)), readings.probes()
-    nights: list[Night] = readings.nights(1)
+    night = next(iter(readings.nights(1)), None)
     return page.render(
         "now.html",
         view="now",
@@ -173,5 +180,6 @@ def show(page: PageDep, readings: ReadingsDep) -> HTMLResponse:
         open_alerts=[one for one in told if one.alert.ended_at is None],
         ended_alerts=[one.alert for one in told if one.alert.ended_at],
         probes=probes,
-        night=nights[0] if nights else None,
+        night=night,
+        instead=served_instead(night, snapshot),
     )

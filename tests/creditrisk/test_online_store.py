@@ -61,14 +61,14 @@ class TestPublish:
         before = ask(snapshots.settings, question), store.switches(), tables(snapshots.settings)
         again = publish(snapshots, manifest)
         assert again == Publication(the_id(manifest), the_id(manifest), customers=20, changed=False)
-        assert again.sentence == f"Snapshot {manifest.snapshot} is being served already: nothing changed."
+        assert again.sentence == f"Snapshot {manifest.snapshot} was being served already: nothing changed."
         assert (ask(snapshots.settings, question), store.switches(), tables(snapshots.settings)) == before
 
     def test_customers_gone_from_the_snapshot_are_gone_online(self, snapshots: SnapshotFactory) -> None:
         publish(snapshots, snapshots.write(MONDAY, [1, 2, 3]))
         publication = publish(snapshots, snapshots.write(TUESDAY, [2, 3, 4]))
         assert [row[0] for row in served_rows(snapshots.settings)] == [2, 3, 4]
-        assert "3 customers. It replaces 2020-12-28-" in publication.sentence
+        assert "3 customers. It replaced 2020-12-28-" in publication.sentence
 
     def test_a_table_is_dropped_two_switches_later(self, snapshots: SnapshotFactory) -> None:
         manifests = [snapshots.write(day) for day in (MONDAY, TUESDAY, WEDNESDAY)]

@@ -124,5 +124,5 @@ def test_pointing_back_serves_the_snapshot_before(snapshots: SnapshotFactory) ->
     publish_snapshot(settings, monday)
     publish_snapshot(settings, tuesday)
     assert point_back(settings, monday).sentence == (
-        f"Snapshot {monday} is being served: 20 customers. It replaces {tuesday}, which is kept."
+        f"Snapshot {monday} was published: 20 customers. It replaced {tuesday}."
     )

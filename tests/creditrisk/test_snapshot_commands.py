@@ -44,7 +44,7 @@ def test_from_an_empty_market_to_pointing_back(
         f"creditrisk: snapshot {monday}: the quality gate has not judged it yet\n"
     )
     assert said("quality", monday).startswith(f"Snapshot {monday}: PASS\ncompared with nothing (first run)\n")
-    assert said("publish", monday) == f"Snapshot {monday} is being served: 300 customers.\n"
+    assert said("publish", monday) == f"Snapshot {monday} was published: 300 customers.\n"
     assert f"compared with {monday}" in said("quality", tuesday)
     said("publish", tuesday)
     assert "is older than" in said("publish", monday, code=1)
@@ -56,12 +56,12 @@ def test_from_an_empty_market_to_pointing_back(
     assert "SERVED since" in listed[1]
 
     assert said("point-back", monday) == (
-        f"Snapshot {monday} is being served: 300 customers. It replaces {tuesday}, which is kept.\n"
+        f"Snapshot {monday} was published: 300 customers. It replaced {tuesday}.\n"
     )
     switches = said("snapshots", "--switches").splitlines()
     assert [line.split("  ")[1].strip() for line in switches] == ["publish", "publish", "point back"]
-    assert said("publish", tuesday).startswith(f"Snapshot {tuesday} is being served")
-    assert said("publish", monday, "--publish-older").startswith(f"Snapshot {monday} is being served")
+    assert said("publish", tuesday).startswith(f"Snapshot {tuesday} was published")
+    assert said("publish", monday, "--publish-older").startswith(f"Snapshot {monday} was published")
 
 
 def test_a_failed_gate_shows_every_check_and_fails(

@@ -84,7 +84,7 @@ def test_a_good_night_is_running_judged_and_published(settings: Settings) -> Non
     feature_tasks.publish(manifest.snapshot, run_id=RUN, publish_older=False)
     ended = night(settings)
     assert (ended.outcome, ended.started_at) == ("published", begun.started_at)
-    assert ended.why == f"Snapshot {manifest.snapshot} is being served: 20 customers."
+    assert ended.why == f"Snapshot {manifest.snapshot} was published: 20 customers."
     assert ended.ended_at is not None
     assert ended.seconds == pytest.approx((ended.ended_at - ended.started_at).total_seconds())
 
@@ -157,7 +157,7 @@ def test_a_note_that_cannot_be_written_is_logged_and_nothing_else(
     with caplog.at_level(logging.INFO):
         feature_tasks.judge(snapshot, run_id=RUN)
         feature_tasks.publish(snapshot, run_id=RUN, publish_older=False)
-    assert caplog.messages[-1] == f"Snapshot {snapshot} is being served: 20 customers."
+    assert caplog.messages[-1] == f"Snapshot {snapshot} was published: 20 customers."
     told = [message for message in caplog.messages if message.startswith("Not noted")]
     assert len(told) == 4
     assert "no table of nights yet: run python -m creditrisk migrate" in told[0]

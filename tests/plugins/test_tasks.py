@@ -67,7 +67,7 @@ def test_publishing_again_changes_nothing_and_says_so(
     feature_tasks.publish(snapshot, run_id=RUN, publish_older=False)
     with caplog.at_level(logging.INFO):
         feature_tasks.publish(snapshot, run_id=RUN, publish_older=False)
-    assert caplog.messages[-1] == f"Snapshot {snapshot} is being served already: nothing changed."
+    assert caplog.messages[-1] == f"Snapshot {snapshot} was being served already: nothing changed."
 
 
 def test_a_snapshot_that_did_not_pass_fails_at_once(settings: Settings) -> None:

@@ -1,3 +1,4 @@
+import json
 from datetime import UTC, date, datetime
 
 import pytest
@@ -71,6 +72,31 @@ def test_the_quarantined_share_is_of_the_rows_read() -> None:
 
 
 def test_plots_are_drawn_of_the_nights_that_read_rows() -> None:
-    assert figures_of([night(2), night(1, rows_in=None)]) == []
-    captions = [caption for caption, _ in figures_of([night(2), night(1)])]
+    assert figures_of([night(2), night(1, rows_in=None)], None) == []
+    captions = [caption for caption, _ in figures_of([night(2), night(1)], None)]
     assert captions == ["Rows in, by date", "Quarantined share, by date", "Seconds, by date"]
+
+
+@pytest.mark.parametrize(
+    ("served", "drawn"),
+    [
+        (None, [100, 300]),  # the newest run of the date
+        ("2021-01-01-ffffffffffff", [100, 300]),
+        ("2021-01-02-bbbbbbbbbbbb", [100, 200]),
+        ("2021-01-02-cccccccccccc", [100, 300]),
+    ],
+)
+def test_of_a_date_with_several_runs_one_is_drawn(served: str | None, drawn: list[int]) -> None:
+    def run(rows_in: int | None, snapshot: str | None) -> Night:
+        return night(2, rows_in)._replace(snapshot=snapshot)
+
+    nights = [
+        run(None, None),
+        run(300, "2021-01-02-cccccccccccc"),
+        run(200, "2021-01-02-bbbbbbbbbbbb"),
+        night(1),
+    ]
+    for caption, figure in figures_of(nights, served):
+        (line,) = json.loads(figure.json)["data"]
+        assert line["x"] == ["2021-01-01", "2021-01-02"]
+        assert caption != "Rows in, by date" or line["y"] == drawn

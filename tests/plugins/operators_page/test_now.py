@@ -3,6 +3,7 @@ from datetime import UTC, date, datetime, timedelta
 import pytest
 
 from creditrisk.alert_store import Alert
+from creditrisk.nights import Night, Outcome
 from creditrisk.probe_store import Probe
 from creditrisk.release import ReleaseAction, ReleaseRecord
 from creditrisk.settings import Settings
@@ -11,7 +12,7 @@ from tests.airflow_environment import prepare
 
 prepare()
 
-from plugins.operators_page.now import Serving, serving_of, snapshot_of, state_of  # noqa: E402
+from plugins.operators_page.now import Serving, served_instead, serving_of, snapshot_of, state_of  # noqa: E402
 from plugins.operators_page.store_rows import Served  # noqa: E402
 
 NOON = datetime(2021, 1, 10, 12, tzinfo=UTC)
@@ -88,3 +89,18 @@ def test_ended_alerts_and_notices_leave_it_green() -> None:
 def test_without_a_model_or_a_snapshot_it_is_red() -> None:
     state = state_of(None, None, [], [PROBE], NOON)
     assert (state.kind, len(state.sentences)) == ("bad", 2)
+
+
+def test_what_is_served_is_said_where_it_is_not_what_the_last_night_published() -> None:
+    assert FRESH is not None
+
+    def night(snapshot: str | None, outcome: Outcome = Outcome.PUBLISHED) -> Night:
+        facts = (snapshot, 9, 9, 0, 0, 60.0, "pass", outcome, None)
+        return Night(NOON.date(), "scheduled", NOON, NOON, *facts)
+
+    assert served_instead(night("2021-01-09-ffffffffffff"), FRESH) == FRESH
+    assert served_instead(night(FRESH.snapshot), FRESH) is None
+    assert served_instead(night("2021-01-09-ffffffffffff", Outcome.SKIPPED), FRESH) is None
+    assert served_instead(night("2021-01-09-ffffffffffff", Outcome.FAILED), FRESH) is None
+    assert served_instead(night(FRESH.snapshot), None) is None
+    assert served_instead(None, FRESH) is None
