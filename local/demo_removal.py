@@ -50,13 +50,16 @@ def remove(settings: Settings) -> list[str]:
     schema, lake = StoreSchema.of(settings), Storage(settings.lake_root)
     snapshots = _Snapshots.of(SnapshotCatalog(lake))
     served = OnlineStore(settings).served()
-    if served in snapshots.of_history and snapshots.own:
+    goes_back = served in snapshots.of_history and bool(snapshots.own)
+    if goes_back:
         served = snapshots.own[-1]
-        publish_snapshot(settings, str(served), publish_older=True)
+    going = [str(each) for each in snapshots.of_history if each != served]
     with schema.connected() as connection:
         tables = DemoTables(connection, schema)
         days = tables.days()
-        rows = tables.remove(*days) if days else {}
+        rows = tables.remove(*days, going) if days else {}
+    if goes_back:  # once the ledger knows the history's no more, so that none of its tables is kept
+        publish_snapshot(settings, str(served), publish_older=True)
     files = [key for kind in ("loans", "labels") for key in lake.keys(f"raw/{kind}") if f"/{STEM}-" in key]
     for key in files:
         lake.remove(key)

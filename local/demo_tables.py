@@ -171,14 +171,20 @@ class DemoTables:
         with self._connection, self._connection.cursor() as cursor:
             cursor.execute(sql.SQL("ANALYZE {}").format(self._schema.table("decisions")))
 
-    def remove(self, first: date, last: date) -> dict[str, int]:
-        """Remove all of it and what was measured of its days, which can be measured again; rows by table."""
+    def remove(self, first: date, last: date, snapshots: Sequence[str]) -> dict[str, int]:
+        """Remove all of it and what was measured of its days, which can be measured again; rows by table.
+
+        Args:
+            first: the first of its days.
+            last: the last one.
+            snapshots: those of its own that go. The last one was published like any other, without the history's mark.
+        """
         days = (first, last)
         statements = {
             "decisions": ("key_name = %s", (KEY_NAME,)),
             "traffic": ("worker = %s", (KEY_NAME,)),
             "nights": ("starts_with(run_id, %s)", (RUN_PREFIX,)),
-            "publications": ("published_by = %s", (KEY_NAME,)),
+            "publications": ("published_by = %s OR snapshot = ANY(%s)", (KEY_NAME, list(snapshots))),
             "metrics": ("day BETWEEN %s AND %s", days),
             "vintages": ("month BETWEEN date_trunc('month', %s::date) AND %s", days),
         }

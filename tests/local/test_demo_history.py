@@ -165,6 +165,7 @@ def test_is_told_once_and_can_be_removed(told: Teller, market: Settings) -> None
     publish_snapshot(market, str(own))
     before = lake.keys("raw")
     told(measured=1, days=5)
+    assert OnlineStore(market).served() != own
     assert catalog.manifest(catalog.newest()).code_version == GENERATED
     with pytest.raises(
         demo_history.CreditRiskError, match="there is a generated history already, 6 nights from"
@@ -176,6 +177,8 @@ def test_is_told_once_and_can_be_removed(told: Teller, market: Settings) -> None
     assert (catalog.dates(), catalog.newest(), OnlineStore(market).served()) == ([NEWEST], own, own)
     for table in ("decisions", "traffic", "nights", "metrics", "vintages"):
         assert ask(market, f"SELECT count(*)::int FROM {{schema}}.{table}", "reader") == [(0,)], table
+    store = OnlineStore(market)
+    assert ({switch.snapshot for switch in store.switches()}, store.kept()) == ({own}, {own})
     assert remove(market) == [f"Market {market.market} has no generated history."]
 
 
