@@ -37,6 +37,8 @@ class Alert(NamedTuple):
     advice: str
     link: str
     """To its section of the runbook."""
+    ended_because: str | None = None
+    """What is well again, or why there is nothing more to be well."""
 
 
 class NewAlert(NamedTuple):
@@ -109,15 +111,16 @@ class AlertWriter:
                 (words, serving, alert.number),
             )
 
-    def end(self, alert: Alert, serving: str, channels: Collection[str]) -> None:
-        """End an alert and have it told, on those of the channels that were to tell its start."""
+    def end(self, alert: Alert, serving: str, channels: Collection[str], because: str) -> None:
+        """End an alert for a reason, and have it told on those of the channels that were to tell its start."""
         # One that ends in the moment it started would be taken for something that happened.
         ended_at = max(self.now, alert.started_at + timedelta(microseconds=1))
         self.cursor.execute(
             sql.SQL(
-                "UPDATE {} SET ended_at = %s, serving = %s WHERE number = %s AND ended_at IS NULL"
+                "UPDATE {} SET ended_at = %s, serving = %s, ended_because = %s "
+                "WHERE number = %s AND ended_at IS NULL"
             ).format(self.schema.table("alerts")),
-            (ended_at, serving, alert.number),
+            (ended_at, serving, because, alert.number),
         )
         if self.cursor.rowcount:
             self.cursor.execute(

@@ -17,6 +17,8 @@ class Look(NamedTuple):
     verdict: Verdict
     """Not judged: it could not be looked at, or there is nothing to look at."""
     words: str
+    is_gone: bool = False
+    """There is no such part, or nobody uses it any more: what was wrong with it is over."""
 
 
 class Probe(NamedTuple):

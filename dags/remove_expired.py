@@ -52,7 +52,8 @@ with DAG(
 
         return list_expired()
 
-    @task(execution_timeout=timedelta(hours=2))
+    # Where only the list was asked for, what failed to be removed before is still there.
+    @task(execution_timeout=timedelta(hours=2), on_skipped_callback=None)
     def remove(*, params: Any = None) -> int:
         from plugins.retention_tasks import remove
 

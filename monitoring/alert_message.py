@@ -34,6 +34,7 @@ def message_of(alert: Alert, event: str, *, market: str, page: str) -> AlertMess
     lines = [f"What: {alert.words}", f"Since: {alert.since}"]
     if over and alert.ended_at is not None:
         lines.append(f"Until: {alert.ended_at:%Y-%m-%d %H:%M %Z}")
+        lines += [f"Now: {alert.ended_because}"] * bool(alert.ended_because)
     lines.append(f"Served: {alert.serving}")
     if not over:
         lines.append(f"Do: {alert.advice}")
@@ -49,6 +50,7 @@ def message_of(alert: Alert, event: str, *, market: str, page: str) -> AlertMess
         "since": alert.since.isoformat(),
         "started_at": alert.started_at.isoformat(),
         "ended_at": alert.ended_at.isoformat() if over and alert.ended_at else None,
+        "ended_because": alert.ended_because if over else None,
         "serving": alert.serving,
         "advice": alert.advice,
         "page": page,

@@ -18,6 +18,8 @@ NIGHTLY_START, NIGHTLY_RUN = "nightly start", "nightly run"
 NIGHT_OUTCOME, NIGHT_VERDICT = "night_outcome", "night_verdict"
 """The measures that are made of the rows of nights."""
 
+SWITCHED_OFF = "The nightly run is switched off."
+
 
 @dataclass(frozen=True, slots=True)
 class Published:
@@ -63,7 +65,7 @@ def nightly_looks(
     """
     due = plan.due(now)
     if due is None:
-        return _unjudged("The nightly run is switched off.")
+        return [look._replace(is_gone=True) for look in _unjudged(SWITCHED_OFF)]
     slot, as_of = due
     if published is None or slot < published.first_at:
         return _unjudged(f"Nothing was published yet when the run of {slot:%Y-%m-%d %H:%M} was due.")

@@ -44,14 +44,17 @@ def look_at_parts(settings: Settings, airflow_url: str | None) -> list[Look]:
     ]
 
 
-def monitoring_look(newest: date | None, yesterday: date, late_days: int) -> Look:
+def monitoring_look(schedule: str, newest: date | None, yesterday: date, late_days: int) -> Look:
     """Whether the days are being measured.
 
     Args:
+        schedule: when they are to be; empty where it is switched off.
         newest: the newest day that was measured, or None.
         yesterday: in the market.
         late_days: how far it may lie back from yesterday.
     """
+    if not schedule:
+        return Look(MONITORING, Verdict.NOT_JUDGED, "Monitoring is switched off.", is_gone=True)
     if newest is None:
         return Look(MONITORING, Verdict.NOT_JUDGED, "No day has been measured yet.")
     behind = (yesterday - newest).days
@@ -130,16 +133,18 @@ def _airflow(url: str) -> Iterator[Look]:
         words = f"{address} does not answer as it should: {type(error).__name__}."
         yield from (Look(f"airflow {part}", Verdict.NOT_JUDGED, words) for part in AIRFLOW_PARTS)
         return
-    for part, state in states.items():
-        yield Look(
-            f"airflow {part}", Verdict.PASS if state == "healthy" else Verdict.FAIL, f"It says: {state}."
-        )
+    for part in AIRFLOW_PARTS:
+        if part in states:
+            verdict = Verdict.PASS if states[part] == "healthy" else Verdict.FAIL
+            yield Look(f"airflow {part}", verdict, f"It says: {states[part]}.")
+        else:
+            yield Look(f"airflow {part}", Verdict.NOT_JUDGED, "This Airflow has none.", is_gone=True)
 
 
 def _mlflow(settings: Settings) -> Look:
     uri = settings.mlflow_uri
     if not uri.startswith(("http://", "https://")):
-        return Look(MLFLOW, Verdict.NOT_JUDGED, "Runs are kept in a file, by no server.")
+        return Look(MLFLOW, Verdict.NOT_JUDGED, "Runs are kept in a file, by no server.", is_gone=True)
     host = httpx.URL(uri).host
     try:
         status = httpx.get(f"{uri.rstrip('/')}/health", timeout=_SECONDS).status_code

@@ -63,7 +63,8 @@ class Watch:
             measures = [*reads.measures(store.newest_measured, _DAYS), *measured_nights(nights)]
             looks += self._looks_at_work(reads, nights, store)
             probes = keep_looks(writer.cursor, writer.schema, looks, reads.now)
-            seen = Seen(measures, probes, [each for each in releases if reads.is_news(each)])
+            gone = {look.name: look.words for look in looks if look.is_gone}
+            seen = Seen(measures, probes, [each for each in releases if reads.is_news(each)], gone)
             found = changes(RULES, seen, writer.open_alerts(), now=reads.now, zone=self.settings.zone)
             self._write(writer, found, serving_words(releases, store.snapshot, reads.today))
         for kept in taken_over:
@@ -108,14 +109,14 @@ class Watch:
             serving = serving_words(releases, None, reads.today)
             keep_alert(self._lake, self._new(broken, serving), reads.now)
 
-    def report_over(self, rule: Rule, subject: str) -> None:
-        """End an alert that was reported, if it is open. Raises as a look."""
+    def report_over(self, rule: Rule, subject: str, because: str) -> None:
+        """End an alert that was reported, if it is open, in words that say why. Raises as a look."""
         reads = WatchReads(self.settings, datetime.now(UTC))
         with changing_alerts(self.settings, reads.now) as writer:
             for alert in writer.open_alerts():
                 if (alert.rule, alert.subject) == (rule.name, subject):
                     serving = serving_words(reads.releases(), reads.store().snapshot, reads.today)
-                    writer.end(alert, serving, self.channels)
+                    writer.end(alert, serving, self.channels, because[:_WORDS])
 
     def keep_outage(self, problem: str) -> list[KeptAlert]:
         """Keep in the lake that Postgres is away; all that waits there.
@@ -158,7 +159,12 @@ class Watch:
         return [
             Look(POSTGRES, Verdict.PASS, f"It answers: schema {self.settings.database_schema}."),
             *nightly_looks(plan, store.published, nights, reads.now),
-            monitoring_look(store.newest_measured, yesterday, alerts.monitoring_late_days),
+            monitoring_look(
+                self.settings.monitoring_schedule,
+                store.newest_measured,
+                yesterday,
+                alerts.monitoring_late_days,
+            ),
         ]
 
     def _write(self, writer: AlertWriter, found: Changes, serving: str) -> None:
@@ -167,8 +173,8 @@ class Watch:
         for alert, broken_still in found.going_on:
             if broken_still:
                 writer.renew(alert, broken_still.words, serving)
-        for alert in found.ended:
-            writer.end(alert, serving, self.channels)
+        for alert, because in found.ended:
+            writer.end(alert, serving, self.channels, because)
         for broken, at in found.happened:
             writer.start(self._new(broken, serving), self.channels, happened_at=at)
 

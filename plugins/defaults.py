@@ -3,7 +3,7 @@
 from datetime import timedelta
 from typing import Any, Final
 
-from plugins.watch_tasks import note_failure, note_run_failure, note_run_success, note_success
+from plugins.watch_tasks import note_failure, note_run_failure, note_run_success, note_skip, note_success
 
 OWNER: Final = "credit-risk"
 
@@ -20,8 +20,9 @@ DEFAULT_ARGS: Final[dict[str, Any]] = {
 WATCHED_ARGS: Final[dict[str, Any]] = DEFAULT_ARGS | {
     "on_failure_callback": note_failure,
     "on_success_callback": note_success,
+    "on_skipped_callback": note_skip,
 }
-"""The same of tasks whose failure is alerted, until the same task has gone well. The nightly run has its own notes."""
+"""The same of tasks whose failure is alerted, until the same task has gone well or found nothing to do. The nightly run has its own notes."""
 
 WATCHED_RUN: Final[dict[str, Any]] = {
     "on_failure_callback": note_run_failure,

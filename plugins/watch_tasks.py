@@ -40,8 +40,8 @@ def look_and_send() -> dict[str, int]:
         logger.info("Started: %s: %s", broken.rule.title, broken.words)
     for alert, _ in found.going_on:
         logger.info("Goes on since %s: %s %s: %s", alert.since, alert.rule, alert.subject, alert.words)
-    for alert in found.ended:
-        logger.info("Ended: %s %s", alert.rule, alert.subject)
+    for alert, because in found.ended:
+        logger.info("Ended: %s %s: %s", alert.rule, alert.subject, because)
     logger.info("%d messages sent, %d to be tried again.", sent, unsent)
     return {
         "started": len(found.started),
@@ -87,11 +87,23 @@ def note_failure(context: Any) -> None:
 
 def note_success(context: Any) -> None:
     """A task has gone well, so that an earlier failure of it is over: its callback."""
+    _note_over(context, "has gone well")
+
+
+def note_skip(context: Any) -> None:
+    """A task found that there is nothing to do, which no failure of it needs mending for any more: its callback."""
+    _note_over(context, "found nothing to do")
+
+
+def _note_over(context: Any, how: str) -> None:
     from monitoring.alert_rules import TASK_FAILED
 
     with _quietly():
         task = context["ti"]
-        watch_of(load_settings()).report_over(TASK_FAILED, f"{task.dag_id}.{task.task_id}")
+        subject = f"{task.dag_id}.{task.task_id}"
+        watch_of(load_settings()).report_over(
+            TASK_FAILED, subject, f"{subject} {how} in the run {task.run_id}."
+        )
 
 
 def note_run_failure(context: Any) -> None:
@@ -109,7 +121,9 @@ def note_run_success(context: Any) -> None:
     from monitoring.alert_rules import TASK_FAILED
 
     with _quietly():
-        watch_of(load_settings()).report_over(TASK_FAILED, context["dag"].dag_id)
+        dag_id = context["dag"].dag_id
+        words = f"The run {context['run_id']} of {dag_id} has gone well."
+        watch_of(load_settings()).report_over(TASK_FAILED, dag_id, words)
 
 
 @contextmanager

@@ -51,7 +51,7 @@ def start(
 def end(settings: Settings, now: datetime = NOW, channels: Sequence[str] = BOTH) -> None:
     with changing_alerts(settings, now) as writer:
         for alert in writer.open_alerts():
-            writer.end(alert, "model n", channels)
+            writer.end(alert, "model n", channels, "it is well")
 
 
 def send(settings: Settings, now: datetime, channels: Sequence[str], error: str | None = None) -> str | None:

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from plugins.watch_tasks import note_failure, note_run_failure, note_run_success, note_success
+from plugins.watch_tasks import note_failure, note_run_failure, note_run_success, note_skip, note_success
 from tests.dags.conftest import parse
 
 TOLD = ("train_model", "promote_model", "roll_back_model", "remove_expired", "monitor_model", "abort_release")
@@ -28,6 +28,9 @@ def test_every_task_tells_the_watch_how_it_went(dags: Mapping[str, Any], dag_id:
     for task in dags[dag_id].tasks:
         assert list(task.on_failure_callback) == [note_failure], task.task_id
         assert list(task.on_success_callback) == [note_success], task.task_id
+        # One that removes nothing, as only the list was asked for, says nothing of what it could not remove.
+        only_listing = (dag_id, task.task_id) == ("remove_expired", "remove")
+        assert list(task.on_skipped_callback) == [note_skip] * (not only_listing), task.task_id
 
 
 @pytest.mark.parametrize("dag_id", TOLD)

@@ -103,6 +103,13 @@ class TestDays:
         a_rule = rule((Days(("shift",), bad=2, of=3),))
         gone = days("ff", part="challenger/age", newest=NEWEST - timedelta(days=1))
         assert told(a_rule, Seen([*gone, *days("ppp", part="champion/age")])) == "quiet, ends"
+        unjudged = days("---", part="champion/age")
+        assert told(a_rule, Seen([*gone, *unjudged])) == "quiet, ends"
+        assert told(a_rule, Seen([*days("ff", part="champion/age"), *gone, *days("-", part="other")])) == (
+            "starts, goes on"
+        )
+        harmless = days("pp", part="challenger/age", newest=NEWEST - timedelta(days=1))
+        assert told(a_rule, Seen([*harmless, *unjudged])) == "quiet, goes on"
 
     def test_one_that_is_not_judged_any_more_is_not_over_for_anothers_good_day(self) -> None:
         a_rule = rule((Days(("shift",), bad=2, of=3),))
@@ -138,6 +145,15 @@ class TestLasting:
     def test_a_part_that_was_never_looked_at_is_not_known(self) -> None:
         a_rule = rule(Lasting("part"))
         assert told(a_rule, Seen(probes=[probe(Verdict.FAIL, 60, name="another")])) == "quiet, goes on"
+
+    def test_one_that_is_gone_ends_it_at_once_and_is_told_as_that(self) -> None:
+        seen = Seen(probes=[probe(Verdict.NOT_JUDGED, 0)], gone={"part": "It was moved to a file."})
+        found = held(rule(Lasting("part", at_least=timedelta(minutes=10))), seen, [opened()])
+        assert found.ended == ((opened(), "It was moved to a file."),)
+        days_rule = rule((Days(("shift",)),))
+        gone = Seen(days("f"), gone={"shift": "Nothing is scheduled."})
+        assert held(days_rule, gone, [opened()]).ended == ((opened(), "Nothing is scheduled."),)
+        assert held(days_rule, gone).started == ()
 
     def test_words_and_day_are_the_looks(self) -> None:
         (broken,) = held(rule(Lasting("part")), Seen(probes=[probe(Verdict.FAIL, 13 * 60)])).started
@@ -182,4 +198,6 @@ def test_an_alert_that_goes_on_comes_with_its_words_of_now() -> None:
 
 def test_an_alert_of_a_rule_that_is_no_more_ends() -> None:
     found = held(rule(Lasting("part")), Seen(), [opened(name="an_old_rule")])
-    assert [alert.rule for alert in found.ended] == ["an_old_rule"]
+    assert [(alert.rule, why) for alert, why in found.ended] == [
+        ("an_old_rule", "There is no such rule any more.")
+    ]

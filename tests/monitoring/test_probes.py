@@ -155,7 +155,9 @@ class TestOthers:
         found = seen(settings, answers.url)
         assert found["airflow scheduler"] == (PASS, "It says: healthy.")
         assert found["airflow triggerer"] == (FAIL, "It says: unhealthy.")
-        assert "airflow dag_processor" not in found
+        assert found["airflow dag_processor"] == (NOT_JUDGED, "This Airflow has none.")
+        gone = {look.name for look in look_at_parts(settings, answers.url) if look.is_gone}
+        assert gone == {"airflow dag_processor", "mlflow"}
 
     def test_mlflow_is_asked_where_it_is_a_server(self, settings: Settings, answers: Answers) -> None:
         tracked = settings.model_copy(update={"mlflow_tracking_uri": answers.url})
@@ -202,5 +204,8 @@ class TestOthers:
 @pytest.mark.parametrize(("behind", "verdict"), [(0, PASS), (1, PASS), (2, FAIL), (9, FAIL)])
 def test_a_day_that_nobody_has_measured_is_missed_after_a_while(behind: int, verdict: Verdict) -> None:
     yesterday = date(2021, 1, 30)
-    assert monitoring_look(yesterday - timedelta(days=behind), yesterday, 2).verdict is verdict
-    assert monitoring_look(None, yesterday, 2).verdict is NOT_JUDGED
+    day = yesterday - timedelta(days=behind)
+    assert monitoring_look("0 5 * * *", day, yesterday, 2).verdict is verdict
+    assert monitoring_look("0 5 * * *", None, yesterday, 2).verdict is NOT_JUDGED
+    off = monitoring_look("", day, yesterday, 2)
+    assert (off.verdict, off.is_gone) == (NOT_JUDGED, True)

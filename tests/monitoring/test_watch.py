@@ -10,12 +10,13 @@ from pydantic import SecretStr
 from creditrisk import release_ledger
 from creditrisk.errors import StoreUnavailable
 from creditrisk.kept_alerts import kept_alerts, mark_told
+from creditrisk.metric_store import Measure, MetricStore
 from creditrisk.probe_store import Look
 from creditrisk.settings import Settings
 from creditrisk.snapshots import Verdict
 from creditrisk.storage import Storage
 from monitoring.alert_rules import TASK_FAILED
-from monitoring.probes import LAKE, SERVICE, SERVICE_MODEL, SPOOL
+from monitoring.probes import LAKE, MLFLOW, SERVICE, SERVICE_MODEL, SPOOL
 from monitoring.watch import Watch
 from tests.conftest import free_port
 from tests.creditrisk.kept_rows import open_alerts, probes, recent_alerts, unsent_deliveries
@@ -222,6 +223,67 @@ class TestPlantedParts:
         assert {"nightly start", "nightly run", "monitoring", SERVICE, LAKE} <= set(seen)
 
 
+class TestGone:
+    """What there is no more ends its alert, and says why; what cannot be looked at does not."""
+
+    def ended(self, month: WatchedMonth) -> str:
+        (alert,) = recent_alerts(month.settings, 36500)
+        assert alert.ended_at is not None
+        return str(alert.ended_because)
+
+    def test_a_nightly_run_that_is_switched_off(self, before: WatchedMonth) -> None:
+        before.measures(DAY - timedelta(days=1))
+        assert before.look(DAY) == ["+nightly_never_started"]
+        before.settings = before.settings.model_copy(update={"nightly_schedule": ""})
+        assert before.look(DAY, minute=5) == ["-nightly_never_started"]
+        assert self.ended(before) == "The nightly run is switched off."
+
+    def test_monitoring_that_is_switched_off(self, before: WatchedMonth) -> None:
+        before.night(DAY - timedelta(days=1))
+        before.night(DAY)
+        assert before.look(DAY + timedelta(days=1)) == ["+monitoring_late"]
+        before.settings = before.settings.model_copy(update={"monitoring_schedule": ""})
+        assert before.look(DAY + timedelta(days=1), minute=5) == ["-monitoring_late"]
+        assert self.ended(before) == "Monitoring is switched off."
+
+    def test_a_part_that_is_there_no_more_and_one_that_cannot_be_seen(self, before: WatchedMonth) -> None:
+        before.night(DAY - timedelta(days=1))
+        before.measures(DAY - timedelta(days=1))
+        looks = [before.look(DAY, hour, parts=with_part(MLFLOW, FAIL)) for hour in (8, 9)]
+        assert looks == [[], ["+mlflow_away"]]
+        assert before.look(DAY, 11, parts=with_part(MLFLOW, Verdict.NOT_JUDGED)) == []
+        others = [look for look in WELL if look.name != MLFLOW]
+        gone = Look(MLFLOW, Verdict.NOT_JUDGED, "Runs are kept in a file.", is_gone=True)
+        assert before.look(DAY, 12, parts=(*others, gone)) == ["-mlflow_away"]
+        assert self.ended(before) == "Runs are kept in a file."
+
+    def test_an_arm_that_decides_nothing_any_more(self, before: WatchedMonth) -> None:
+        store = MetricStore(before.settings)
+
+        def measured(day: date, **arms: Verdict) -> None:
+            store.replace(
+                day,
+                [
+                    Measure("approval_rate", f"day/{arm}", 0.1, 0.2, verdict, f"{arm} is {verdict}")
+                    for arm, verdict in arms.items()
+                ],
+                metrics=["approval_rate"],
+            )
+
+        told = []
+        for number in range(5):
+            day = DAY + timedelta(days=number)
+            before.night(day - timedelta(days=1))
+            before.measures(day - timedelta(days=1))
+            challenger = {"challenger": WARN} if number < 3 else {}
+            measured(day - timedelta(days=1), all=Verdict.NOT_JUDGED, **challenger)
+            told.append(before.look(day))
+        assert told == [[], [], ["+drift"], ["-drift"], []]
+        assert self.ended(before) == (
+            f"approval_rate of day/challenger is no longer measured: its last day is {DAY + timedelta(days=1)}."
+        )
+
+
 class TestReleases:
     @pytest.fixture
     def releases(self, month: WatchedMonth) -> Settings:
@@ -265,12 +327,13 @@ class TestReported:
         watch = Watch(month.settings)
         for words in ("it failed", "it failed again"):
             watch.report(TASK_FAILED, "train_model.train", words)
-        watch.report_over(TASK_FAILED, "train_model.gate")
+        watch.report_over(TASK_FAILED, "train_model.gate", "it went well")
         watch.look(parts=WELL)
         (alert,) = open_alerts(month.settings)
         assert (alert.rule, alert.subject, alert.words) == ("task_failed", "train_model.train", "it failed")
-        watch.report_over(TASK_FAILED, "train_model.train")
+        watch.report_over(TASK_FAILED, "train_model.train", "it went well")
         assert open_alerts(month.settings) == []
+        assert [alert.ended_because for alert in recent_alerts(month.settings, 1)] == ["it went well"]
 
 
 class TestPostgresAway:
@@ -291,7 +354,7 @@ class TestPostgresAway:
         assert [each.alert.rule for each in kept_alerts(lake)] == ["store_away", "task_failed"]
 
         found = Watch(settings, ("log", "webhook")).look(parts=WELL)
-        assert [alert.rule for alert in found.ended] == ["store_away"]
+        assert [alert.rule for alert, _ in found.ended] == ["store_away"]
         assert kept_alerts(lake) == []
         assert [alert.rule for alert in open_alerts(settings)] == ["task_failed"]
         # The log was told of its start while Postgres was away; the webhook was not.

@@ -85,7 +85,7 @@ class WatchedMonth:
         now = datetime(day.year, day.month, day.day, hour, minute, tzinfo=UTC)
         found = Watch(self.settings).look(now, parts)
         started = [f"+{each.rule.name}" for each in found.started]
-        return [*started, *(f"-{alert.rule}" for alert in found.ended)]
+        return [*started, *(f"-{alert.rule}" for alert, _ in found.ended)]
 
     def mornings(self) -> Iterator[date]:
         """Each day of the month, once the night and the measures of the day before are there."""

@@ -144,6 +144,17 @@ class TestLook:
         with pytest.raises(AirflowFailException, match="CREDITRISK_PUBLISHER_DATABASE_URL"):
             watch_tasks.look_and_send()
 
+    @pytest.mark.usefixtures("settings")
+    def test_a_failure_is_over_where_the_task_finds_nothing_to_do_and_says_so(
+        self, webhook: HttpListener
+    ) -> None:
+        watch_tasks.note_failure(failed())
+        watch_tasks.note_skip(failed())
+        watch_tasks.look_and_send()
+        over = json.loads(webhook.posted[-1][2])
+        assert over["ended_because"] == "train_model.train found nothing to do in the run a run."
+        assert f"Now: {over['ended_because']}\n" in over["text"]
+
 
 class TestPostgresAway:
     def test_it_is_told_once_on_each_channel_and_once_that_it_is_back(
