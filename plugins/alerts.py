@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit, urlunsplit
 
 from creditrisk.settings import Settings
-from plugins.channels import Channel, NotTaken, channels_of
+from plugins.channels import NotTaken, channels_of, offer
 
 if TYPE_CHECKING:
     from creditrisk.kept_alerts import KeptAlert
@@ -54,18 +54,12 @@ def send_due(settings: Settings) -> tuple[int, int]:
                 break
             delivery = sending.delivery
             message = message_of(delivery.alert, delivery.event, market=settings.market, page=page_url())
-            try:
-                channels[delivery.channel](settings, message)
-            except NotTaken as error:
-                sending.error = str(error)
+            sending.error = _problem(delivery.channel, settings, message)
+            if sending.error is None:
+                sent += 1
+            else:
                 channels.pop(delivery.channel)
                 failed += 1
-                logger.error(
-                    "Not sent on %s, to be tried again: %s: %s", delivery.channel, message.line, error
-                )
-            else:
-                sending.error = None
-                sent += 1
     return sent, failed
 
 
@@ -85,18 +79,19 @@ def tell_kept(settings: Settings, kept: "list[KeptAlert]") -> None:
             new.words, new.since, new.serving, new.advice, new.link,
         )  # fmt: skip
         message = message_of(alert, STARTED, market=settings.market, page=page_url())
-        for name, channel in channels_of(settings).items():
-            if name not in each.told and _took(channel, settings, message, name):
+        for name in channels_of(settings):
+            if name not in each.told and _problem(name, settings, message) is None:
                 mark_told(lake, each, name)
 
 
-def _took(channel: Channel, settings: Settings, message: "AlertMessage", name: str) -> bool:
+def _problem(channel: str, settings: Settings, message: "AlertMessage") -> str | None:
+    """Offer a message to a channel; why it was not taken, or None."""
     try:
-        channel(settings, message)
+        offer(channel, settings, message)
     except NotTaken as error:
-        logger.error("Not sent on %s, to be tried again: %s: %s", name, message.line, error)
-        return False
-    return True
+        logger.error("Not sent on %s, to be tried again: %s: %s", channel, message.line, error)
+        return str(error)
+    return None
 
 
 def _base_url() -> str:

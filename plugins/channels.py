@@ -4,6 +4,7 @@ A channel takes a message or raises :class:`NotTaken`, whose words hold no secre
 """
 
 import logging
+import traceback
 from collections.abc import Callable
 from html import escape
 from typing import TYPE_CHECKING
@@ -36,6 +37,23 @@ def channels_of(settings: Settings) -> dict[str, Channel]:
         EMAIL: (bool(settings.alerts.email_to), to_email),
     }
     return {name: channel for name, (is_on, channel) in named.items() if is_on}
+
+
+def offer(channel: str, settings: Settings, message: "AlertMessage") -> None:
+    """Give a message to a channel of :func:`channels_of`.
+
+    Raises:
+        NotTaken: it was not taken, whatever went wrong: a channel's own mistake keeps no other from telling.
+    """
+    try:
+        channels_of(settings)[channel](settings, message)
+    except NotTaken:
+        raise
+    except Exception as error:  # noqa: BLE001  whatever it is, the message is not lost for it
+        where = traceback.extract_tb(error.__traceback__)[-1]  # its own words may hold a secret
+        raise NotTaken(
+            f"the channel failed: {type(error).__name__} in {where.name}, line {where.lineno}"
+        ) from None
 
 
 def to_log(_: Settings, message: "AlertMessage") -> None:

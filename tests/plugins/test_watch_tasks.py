@@ -118,6 +118,21 @@ class TestLook:
             ("started", "train_model.train"),
         ]
 
+    def test_a_channel_that_fails_as_nobody_expected_keeps_no_other_from_telling(
+        self, settings: Settings, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        # Of a host that no name server takes the client says so by an exception that is none of its own.
+        monkeypatch.setenv("CREDITRISK_NOTICE_WEBHOOK_URL", f"http://{'s3cret' * 12}.example/hook")
+        for task_id in ("train", "gate"):
+            watch_tasks.note_failure(failed(task_id))
+        counts = watch_tasks.look_and_send()
+        assert (counts["sent"], counts["unsent"]) == (2, 1)  # the log took both
+        unsent = {(each.channel, each.tries, each.last_error) for each in unsent_deliveries(settings)}
+        problem = next(error for _, tries, error in unsent if tries)
+        assert str(problem).startswith("the channel failed: UnicodeError in ")
+        assert unsent == {("webhook", 1, problem), ("webhook", 0, None)}
+        assert "s3cret" not in caplog.text
+
     def test_parts_that_do_not_answer_are_seen(self, settings: Settings) -> None:
         watch_tasks.look_and_send()
         seen = {probe.name: (str(probe.verdict), probe.words) for probe in probes(settings)}
