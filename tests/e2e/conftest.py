@@ -55,7 +55,8 @@ def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
         assert processes_of(folder / "var") == []
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
+    """One for each file that asks for it: while it lives, its event loop runs in this thread, and no other can."""
     with chromium() as browser:
         yield browser

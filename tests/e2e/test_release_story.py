@@ -1,6 +1,5 @@
 """Released step by step under a steady load: a good version, bad ones, a rollback, a lost database, a killed service."""
 
-import asyncio
 import csv
 import random
 import re
@@ -11,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import closing
 from typing import Any
 
+import anyio
 import numpy as np
 import psutil
 import psycopg2
@@ -278,7 +278,7 @@ def test_every_answered_decision_is_in_the_log_once_and_a_hundred_are_made_again
             found.append((await replay(system.settings, record)).verdict)
         return found
 
-    assert Counter(asyncio.run(replays())) == {"same": 100}
+    assert Counter(anyio.run(replays)) == {"same": 100}
 
 
 def bring_up(system: System) -> None:
