@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urldefrag
 
 from creditrisk.alert_store import ENDED, Alert
 from monitoring.alert_rules import BY_NAME
@@ -18,7 +19,7 @@ class AlertMessage:
     """JSON."""
 
 
-def message_of(alert: Alert, event: str, *, market: str, page: str) -> AlertMessage:
+def message_of(alert: Alert, event: str, *, market: str, page: str, runbook: str) -> AlertMessage:
     """The message about an alert that has started, ended, or is of something that happened.
 
     Args:
@@ -26,6 +27,7 @@ def message_of(alert: Alert, event: str, *, market: str, page: str) -> AlertMess
         event: ``started`` or ``ended``.
         market: whose it is.
         page: URL of the operators' page.
+        runbook: URL of the runbook on it, for an alert whose own link is no web address.
     """
     rule = BY_NAME.get(alert.rule)
     title = f"{rule.title if rule else alert.rule}{f': {alert.subject}' if alert.subject else ''}"
@@ -38,7 +40,8 @@ def message_of(alert: Alert, event: str, *, market: str, page: str) -> AlertMess
     lines.append(f"Served: {alert.serving}")
     if not over:
         lines.append(f"Do: {alert.advice}")
-    lines += [f"Look: {page}", f"Runbook: {alert.link}"]
+    section = _reachable(alert.link, runbook)
+    lines += [f"Look: {page}", f"Runbook: {section}"]
     facts = {
         "market": market,
         "event": event,
@@ -54,6 +57,14 @@ def message_of(alert: Alert, event: str, *, market: str, page: str) -> AlertMess
         "serving": alert.serving,
         "advice": alert.advice,
         "page": page,
-        "runbook": alert.link,
+        "runbook": section,
     }
     return AlertMessage(line, "\n".join(lines), facts)
+
+
+def _reachable(link: str, runbook: str) -> str:
+    """A link that can be followed from anywhere."""
+    if link.startswith(("http://", "https://")):
+        return link
+    anchor = urldefrag(link).fragment
+    return runbook + (f"#{anchor}" if anchor else "")

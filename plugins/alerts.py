@@ -9,6 +9,7 @@ from creditrisk.settings import Settings
 from plugins.channels import NotTaken, channels_of, offer
 
 if TYPE_CHECKING:
+    from creditrisk.alert_store import Alert
     from creditrisk.kept_alerts import KeptAlert
     from monitoring.alert_message import AlertMessage
     from monitoring.watch import Watch
@@ -36,6 +37,11 @@ def page_url() -> str:
     return f"{_base_url()}/plugin/operators"
 
 
+def runbook_url() -> str:
+    """Where the runbook is on it; by itself, as Airflow's frame around the page passes no section on."""
+    return f"{_base_url()}/operators/runbook"
+
+
 def send_due(settings: Settings) -> tuple[int, int]:
     """Send what is due on the channels that there are; how many messages got out, and how many did not.
 
@@ -45,7 +51,6 @@ def send_due(settings: Settings) -> tuple[int, int]:
         StoreUnavailable: Postgres is away.
     """
     from creditrisk.delivery_store import next_delivery
-    from monitoring.alert_message import message_of
 
     channels, sent, failed = channels_of(settings), 0, 0
     while channels and sent + failed < _MOST_AT_ONCE:
@@ -53,7 +58,7 @@ def send_due(settings: Settings) -> tuple[int, int]:
             if sending is None:
                 break
             delivery = sending.delivery
-            message = message_of(delivery.alert, delivery.event, market=settings.market, page=page_url())
+            message = _message(delivery.alert, delivery.event, settings)
             sending.error = _problem(delivery.channel, settings, message)
             if sending.error is None:
                 sent += 1
@@ -68,7 +73,6 @@ def tell_kept(settings: Settings, kept: "list[KeptAlert]") -> None:
     from creditrisk.alert_store import STARTED, Alert
     from creditrisk.kept_alerts import mark_told
     from creditrisk.storage import Storage
-    from monitoring.alert_message import message_of
     from monitoring.probes import PATIENCE
 
     lake = Storage(settings.lake_root, patience=PATIENCE)
@@ -78,10 +82,16 @@ def tell_kept(settings: Settings, kept: "list[KeptAlert]") -> None:
             0, new.rule, new.subject, new.severity, each.started_at, None,
             new.words, new.since, new.serving, new.advice, new.link,
         )  # fmt: skip
-        message = message_of(alert, STARTED, market=settings.market, page=page_url())
+        message = _message(alert, STARTED, settings)
         for name in channels_of(settings):
             if name not in each.told and _problem(name, settings, message) is None:
                 mark_told(lake, each, name)
+
+
+def _message(alert: "Alert", event: str, settings: Settings) -> "AlertMessage":
+    from monitoring.alert_message import message_of
+
+    return message_of(alert, event, market=settings.market, page=page_url(), runbook=runbook_url())
 
 
 def _problem(channel: str, settings: Settings, message: "AlertMessage") -> str | None:
@@ -97,4 +107,4 @@ def _problem(channel: str, settings: Settings, message: "AlertMessage") -> str |
 def _base_url() -> str:
     from airflow.configuration import conf
 
-    return str(conf.get("api", "base_url", fallback="http://localhost:8080")).rstrip("/")
+    return str(conf.get("api", "base_url", fallback=None) or "http://localhost:8080").rstrip("/")

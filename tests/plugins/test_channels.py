@@ -27,8 +27,8 @@ ALERT = Alert(
     7, "nightly_late", "", "warning", datetime(2021, 1, 31, 5, tzinfo=UTC), None, "The run for 2021-01-30 <hangs>.",
     date(2021, 1, 31), "model m, snapshot s (2 days old)", "Look at its log.", "docs/runbook.md#the-nightly-run-is-late",
 )  # fmt: skip
-PAGE = "http://airflow/plugin/operators"
-MESSAGE = message_of(ALERT, STARTED, market="mx", page=PAGE)
+PAGE, RUNBOOK = "http://airflow/plugin/operators", "http://airflow/operators/runbook"
+MESSAGE = message_of(ALERT, STARTED, market="mx", page=PAGE, runbook=RUNBOOK)
 TOPIC = "arn:aws:sns:eu-central-1:123456789012:risk-alerts"
 
 
@@ -70,12 +70,22 @@ class TestMessage:
             "Served: model m, snapshot s (2 days old)",
             "Do: Look at its log.",
             f"Look: {PAGE}",
-            "Runbook: docs/runbook.md#the-nightly-run-is-late",
+            f"Runbook: {RUNBOOK}#the-nightly-run-is-late",
         ]
+
+    def test_the_runbook_is_where_the_settings_say_if_that_is_an_address_and_else_on_the_page(self) -> None:
+        def told(link: str) -> tuple[str, str]:
+            message = message_of(ALERT._replace(link=link), STARTED, market="mx", page=PAGE, runbook=RUNBOOK)
+            return message.text.splitlines()[-1], message.facts["runbook"]
+
+        wiki = "https://wiki.lender.example/runbook#a-task-has-failed"
+        assert told(wiki) == (f"Runbook: {wiki}", wiki)
+        here = f"{RUNBOOK}#a-task-has-failed"
+        assert told("docs/runbook.md#a-task-has-failed") == (f"Runbook: {here}", here)
 
     def test_of_an_end_it_says_until_when_and_nothing_is_to_be_done(self) -> None:
         ended = ALERT._replace(ended_at=datetime(2021, 1, 31, 6, 10, tzinfo=UTC))
-        message = message_of(ended, ENDED, market="mx", page=PAGE)
+        message = message_of(ended, ENDED, market="mx", page=PAGE, runbook=RUNBOOK)
         assert message.line == "[mx] Over: The nightly run is late"
         assert "Until: 2021-01-31 06:10 UTC" in message.text
         assert "Do:" not in message.text
@@ -84,7 +94,8 @@ class TestMessage:
     def test_a_subject_is_named_and_a_rule_that_is_no_more_too(self) -> None:
         alert = ALERT._replace(rule="an_old_rule", subject="release 7", severity="critical")
         assert (
-            message_of(alert, STARTED, market="mx", page=PAGE).line == "[mx] Critical: an_old_rule: release 7"
+            message_of(alert, STARTED, market="mx", page=PAGE, runbook=RUNBOOK).line
+            == "[mx] Critical: an_old_rule: release 7"
         )
 
 

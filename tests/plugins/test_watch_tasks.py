@@ -21,7 +21,7 @@ from creditrisk.online_store import OnlineStore  # noqa: E402
 from creditrisk.settings import Settings  # noqa: E402
 from creditrisk.storage import Storage  # noqa: E402
 from plugins import watch_tasks  # noqa: E402
-from plugins.alerts import page_url, send_due, watch_of  # noqa: E402
+from plugins.alerts import page_url, runbook_url, send_due, watch_of  # noqa: E402
 from tests.conftest import free_port  # noqa: E402
 from tests.creditrisk.kept_rows import open_alerts, probes, recent_alerts, unsent_deliveries  # noqa: E402
 from tests.plugins.listening import HttpListener, listening  # noqa: E402
@@ -247,6 +247,9 @@ def test_addresses_are_airflows_own(settings: Settings, monkeypatch: pytest.Monk
     monkeypatch.setenv("AIRFLOW__API__BASE_URL", "https://risk.example/airflow/")
     assert watch_of(settings).airflow_url == "http://airflow-api-server:8080"
     assert page_url() == "https://risk.example/airflow/plugin/operators"
+    assert runbook_url() == "https://risk.example/airflow/operators/runbook"
+    monkeypatch.setenv("AIRFLOW__API__BASE_URL", "")
+    assert page_url() == "http://localhost:8080/plugin/operators"
 
 
 def test_one_look_sends_no_more_than_it_should(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
