@@ -12,6 +12,7 @@ CreditRiskError
 ├── SnapshotError
 │   ├── SnapshotMissing          no committed snapshot of that id or date
 │   ├── SnapshotDamaged          what was read is not what the manifest says
+│   ├── InputsGone               landed files that it was made of are no longer there
 │   └── SnapshotNotPassed        the quality gate refused it, or has not judged it yet
 ├── QualityGateFailed            a check of the quality gate failed
 ├── StoreError
@@ -94,6 +95,10 @@ class SnapshotMissing(SnapshotError):
 
 class SnapshotDamaged(SnapshotError):
     """What was read is not what the snapshot's manifest says."""
+
+
+class InputsGone(SnapshotError):
+    """Landed files that the snapshot was made of are no longer there; the message names the first ones."""
 
 
 class SnapshotNotPassed(SnapshotError):

@@ -109,6 +109,8 @@ class InputFile(_Record):
     url: str
     landed: date
     rows: int
+    sha256: str | None = None
+    """Of its content, as it was read; None in manifests that are older than this field."""
 
 
 class SnapshotManifest(_Record):

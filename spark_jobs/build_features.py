@@ -14,31 +14,17 @@ if not __package__:  # run as a file: the checkout is not on the path yet
 import argparse
 import os
 import time
-import traceback
 from datetime import date, datetime
 
-from creditrisk.errors import CreditRiskError
-from creditrisk.settings import Settings, file_url, load_settings
-from spark_jobs.report import failure_line, report_lines
+from creditrisk.settings import Settings
+from spark_jobs.command_line import add_lake, ended, settings_of
+from spark_jobs.report import report_lines
 from spark_jobs.run import Run, build
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the job; 0 when the snapshot is committed, 1 with one line, the last, on what is wrong."""
-    try:
-        run, settings = parse(arguments)
-        started = _process_start()
-        manifest, outcome = build(settings, run, started)
-    except CreditRiskError as error:
-        print(f"{type(error).__name__}: {error}", file=sys.stderr, flush=True)
-        return 1
-    except Exception as error:  # noqa: BLE001 - told in full, and in one line at the end, where a log is read
-        traceback.print_exc()
-        print(failure_line(error), file=sys.stderr, flush=True)
-        return 1
-    print("\n".join(report_lines(manifest, outcome)))
-    print(manifest.snapshot, flush=True)
-    return 0
+    return ended(lambda: _run(*parse(arguments)))
 
 
 def parse(arguments: list[str] | None) -> tuple[Run, Settings]:
@@ -47,21 +33,17 @@ def parse(arguments: list[str] | None) -> tuple[Run, Settings]:
         prog="build_features", description="Build the feature snapshot of one date."
     )
     parser.add_argument("--as-of", type=date.fromisoformat, required=True, help="the snapshot's date")
-    parser.add_argument("--lake", help="file:// or s3:// URL, or a path; default: CREDITRISK_LAKE_URL")
     parser.add_argument("--loans", help="file, folder or URL; default: <lake>/<market>/raw/loans")
     parser.add_argument("--labels", help="file, folder or URL; default: <lake>/<market>/raw/labels")
     parser.add_argument(
         "--landed-until", type=date.fromisoformat, help="read folders landed by this day; default: the date"
     )
-    parser.add_argument("--market", help="default: CREDITRISK_MARKET")
+    add_lake(parser)
     parser.add_argument(
         "--profile", action="store_true", help="keep Spark's event log under var/spark/events"
     )
     asked = parser.parse_args(arguments)
-    chosen = {"market": asked.market} if asked.market else {}
-    if asked.lake:
-        chosen["lake_url"] = asked.lake if "://" in asked.lake else file_url(Path(asked.lake))
-    settings = load_settings(**chosen)
+    settings = settings_of(asked)
     run = Run(
         as_of=asked.as_of,
         landed_until=asked.landed_until or asked.as_of,
@@ -71,6 +53,11 @@ def parse(arguments: list[str] | None) -> tuple[Run, Settings]:
         event_log=settings.var_dir.absolute() / "spark" / "events" if asked.profile else None,
     )
     return run, settings
+
+
+def _run(run: Run, settings: Settings) -> list[str]:
+    manifest, outcome = build(settings, run, _process_start())
+    return [*report_lines(manifest, outcome), manifest.snapshot]
 
 
 def _process_start() -> float:

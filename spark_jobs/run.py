@@ -29,12 +29,13 @@ from spark_jobs.digests import (
     quarantine_digest_columns,
 )
 from spark_jobs.intake import Inputs, Intake, find_inputs, take_in
+from spark_jobs.recorded_inputs import with_digests
 from spark_jobs.rules import LABEL_PREFIX
 from spark_jobs.session import start_session
 from spark_jobs.snapshot_files import refused_by_rule, write_snapshot_files
 from spark_jobs.statistics import bucket_columns, statistics_columns, statistics_of
 
-_SPOOLED = "rows"
+SPOOLED = "rows"
 _BUCKET = "bucket_of_"
 
 
@@ -110,11 +111,11 @@ def _build(
     with watch.phase("rules"):
         intake = take_in(spark, inputs, run.as_of, run.landed_until)
     with watch.phase("windows"):
-        totals = _compute(intake, run.as_of, staged / _SPOOLED)
+        totals = compute(intake.good, run.as_of, staged / SPOOLED)
     with watch.phase("write"):
         snapshot_folder, quarantine_folder = staged / writing.SNAPSHOT, staged / writing.QUARANTINE
         counted = write_snapshot_files(
-            staged / _SPOOLED, snapshot_folder, transforms.online_names(), _counted_names()
+            staged / SPOOLED, snapshot_folder, transforms.online_names(), _counted_names()
         )
         refused_are = _write_quarantine(intake.refused, quarantine_folder)
         loans_are, customers_are = loans_digest(totals), customers_digest(totals)
@@ -133,7 +134,7 @@ def _build(
         contract_fingerprint=contract_fingerprint(),
         code_version=code_version(),
         created_at=datetime.now(UTC),
-        inputs=intake.inputs,
+        inputs=with_digests(intake.inputs, inputs.loans),
         counts=counts,
         quarantined_by_rule=by_rule,
         newest_loan_date=totals["newest_loan_date"],
@@ -144,14 +145,14 @@ def _build(
     return manifest, writing.commit(SnapshotCatalog(Storage(settings.lake_root)), staged, manifest)
 
 
-def _compute(intake: Intake, as_of: date, spooled: Path) -> dict[str, Any]:
+def compute(good: DataFrame, as_of: date, spooled: Path) -> dict[str, Any]:
     """Write a row a loan with all that the files are made of; the aggregates over the rows, taken on the way.
 
     Both observations look behind the shuffle, in the tasks that write: each of those counts once, however often it was
     tried.
     """
     kept, written = Observation("kept"), Observation("written")
-    marked = transforms.with_copies_marked(intake.good).observe(kept, F.count("*").alias("kept"))
+    marked = transforms.with_copies_marked(good).observe(kept, F.count("*").alias("kept"))
     featured = transforms.with_features(marked)
     buckets = {f"{_BUCKET}{name}": column for name, column in bucket_columns().items()}
     rows = transforms.snapshot_rows(featured, as_of).withColumns(buckets)

@@ -70,6 +70,11 @@ def quarantine(refused: DataFrame, suspects: DataFrame | None, differing: DataFr
     )
 
 
+def of_customers(loans: DataFrame, customers: DataFrame) -> DataFrame:
+    """The loans of some customers; ``customers`` has their ``id`` alone, and is small."""
+    return loans.join(F.broadcast(customers), "id", "left_semi").select(*loans.columns)
+
+
 def with_copies_marked(loans: DataFrame) -> DataFrame:
     """Loans with ``is_copy``: of identical rows, all but one. By the shuffle and sort of :func:`with_features`."""
     is_copy = F.lag("loan_id").over(_by_loan()) == F.col("loan_id")

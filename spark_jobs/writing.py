@@ -167,7 +167,7 @@ def _create(lake: Storage, folder: str, name: str, content: Path, digest: str, r
     try:
         lake.create(f"{folder}/{name}", content)
     except ObjectExists:
-        if _digest_there(lake, f"{folder}/{name}") == digest:
+        if digest_there(lake, f"{folder}/{name}") == digest:
             return name
         stem, dot, suffix = name.rpartition(".")
         name = f"{stem}-{run}{dot}{suffix}"
@@ -175,7 +175,8 @@ def _create(lake: Storage, folder: str, name: str, content: Path, digest: str, r
     return name
 
 
-def _digest_there(lake: Storage, key: str) -> str:
+def digest_there(lake: Storage, key: str) -> str:
+    """SHA-256 of an object, read in bounded memory."""
     digest = hashlib.sha256()
     with lake.open(key) as there:
         while chunk := there.read(_CHUNK):

@@ -1,0 +1,40 @@
+"""What the jobs' command lines have in common: where the lake is, and how they end."""
+
+import argparse
+import sys
+import traceback
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from creditrisk.errors import CreditRiskError
+from creditrisk.settings import Settings, file_url, load_settings
+from spark_jobs.report import failure_line
+
+
+def add_lake(parser: argparse.ArgumentParser) -> None:
+    """Let a command line say which market's lake it is for."""
+    parser.add_argument("--lake", help="file:// or s3:// URL, or a path; default: CREDITRISK_LAKE_URL")
+    parser.add_argument("--market", help="default: CREDITRISK_MARKET")
+
+
+def settings_of(asked: argparse.Namespace) -> Settings:
+    """This deployment's settings, with the lake and the market that were asked for."""
+    chosen = {"market": asked.market} if asked.market else {}
+    if asked.lake:
+        chosen["lake_url"] = asked.lake if "://" in asked.lake else file_url(Path(asked.lake))
+    return load_settings(**chosen)
+
+
+def ended(job: Callable[[], Sequence[str]]) -> int:
+    """Do a job and print its lines: 0; or 1 with one line on stderr, the last, on what is wrong."""
+    try:
+        lines = job()
+    except CreditRiskError as error:
+        print(f"{type(error).__name__}: {error}", file=sys.stderr, flush=True)
+        return 1
+    except Exception as error:  # noqa: BLE001 - told in full, and in one line at the end, where a log is read
+        traceback.print_exc()
+        print(failure_line(error), file=sys.stderr, flush=True)
+        return 1
+    print("\n".join(lines), flush=True)
+    return 0
