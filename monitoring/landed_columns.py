@@ -28,7 +28,7 @@ GRIDS: dict[str, Grid] = {
 }
 """What a column is counted by: dates as years before the loan, the flag as 0 and 1."""
 
-_READ = ("loan_date", *GRIDS)
+_READ = ("loan_id", "loan_date", *GRIDS)
 _LANDED = re.compile(r"raw/loans/(\d{4}-\d{2}-\d{2})/(?:.*/)?([^/._][^/]*)")
 
 
@@ -43,15 +43,17 @@ class LandedLoans:
 
 
 def landed_loans(lake: Storage, first: date, last: date) -> Iterator[LandedLoans]:
-    """Loans of the days from ``first`` to ``last``, both included.
+    """Loans of the days from ``first`` to ``last``, both included, each once, however often it has landed.
 
-    A file that cannot be read is passed over, and the log says so.
+    Of rows with one loan_id the first counts: where they differ, the feature job refuses them all. A file that cannot be
+    read is passed over, and the log says so.
 
     Raises:
         StorageError: the lake cannot be read.
     """
     from pyarrow import ArrowException
 
+    seen = set[str]()
     for key in lake.keys("raw/loans"):
         found = _LANDED.fullmatch(key)
         if found is None or found[1] < first.isoformat():
@@ -59,7 +61,7 @@ def landed_loans(lake: Storage, first: date, last: date) -> Iterator[LandedLoans
         try:
             with lake.open(key) as file:
                 for batch in _batches(file, key):
-                    yield _loans(batch, first, last)
+                    yield _loans(batch, first, last, seen)
         except (ArrowException, KeyError, ValueError) as error:
             logger.warning("%s: cannot be read, and is left out: %s", key, str(error).splitlines()[0])
 
@@ -86,12 +88,13 @@ def _batches(file: BinaryIO, key: str) -> Iterator[Any]:
             yield from reader
 
 
-def _loans(batch: Any, first: date, last: date) -> LandedLoans:
-    """The rows of a batch within the days."""
+def _loans(batch: Any, first: date, last: date, seen: set[str]) -> LandedLoans:
+    """The rows of a batch within the days whose loans were not seen, which they are then."""
     days = _days(batch.column("loan_date"))
     is_within = (days >= np.datetime64(first)) & (days <= np.datetime64(last))
-    within = batch.filter(is_within)
-    days = days[is_within]
+    batch, days = batch.filter(is_within), days[is_within]
+    is_new = _are_new(batch.column("loan_id"), seen)
+    within, days = batch.filter(is_new), days[is_new]
     return LandedLoans(
         days,
         {
@@ -101,6 +104,18 @@ def _loans(batch: Any, first: date, last: date) -> LandedLoans:
             "loan_amount": _numbers(within.column("loan_amount")),
         },
     )
+
+
+def _are_new(loans: Any, seen: set[str]) -> npt.NDArray[np.bool_]:
+    """Which loans were not seen before; those without an id are told apart by nothing, and each is one."""
+    from pyarrow import string
+
+    are_new = np.ones(len(loans), dtype=bool)
+    for position, loan in enumerate(loans.cast(string()).to_pylist()):
+        if loan:
+            are_new[position] = loan not in seen
+            seen.add(loan)
+    return are_new
 
 
 def _days(column: Any) -> npt.NDArray[np.datetime64]:

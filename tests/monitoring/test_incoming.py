@@ -65,17 +65,19 @@ def test_a_column_that_changes_is_found_and_the_others_are_not_blamed(loans: Pat
     assert "loan_amount of incoming loans" in found["day/loan_amount"].words
 
 
-def test_files_of_every_kind_count_once_and_older_folders_are_not_read(loans: Path, tmp_path: Path) -> None:
+def test_files_of_every_kind_are_read_and_older_folders_are_not(loans: Path, tmp_path: Path) -> None:
     lake = lake_of(tmp_path)
     lines = loans.read_text().splitlines()
     header, rows = lines[0], [line for line in lines[1:] if f",{DAY}," in line]
-    part = "\n".join([header, *rows[:100], ""]).encode()
-    backwards = [",".join(reversed(line.split(","))) for line in (header, *rows[:100])]
+    part, zipped, unread = (
+        "\n".join([header, *rows[begin : begin + 100], ""]).encode() for begin in (0, 100, 300)
+    )
+    backwards = [",".join(reversed(line.split(","))) for line in (header, *rows[200:300])]
     lake.create("raw/loans/2021-01-10/a.csv", part)
-    lake.create("raw/loans/2021-01-11/b.csv.gz", gzip.compress(part))
+    lake.create("raw/loans/2021-01-11/b.csv.gz", gzip.compress(zipped))
     lake.create("raw/loans/2021-01-11/deeper/c.csv", "\n".join([*backwards, ""]).encode())
-    lake.create("raw/loans/2021-01-09/d.csv", part)  # no loan lands before its date
-    lake.create("raw/loans/2021-01-10/_e.csv", part)
+    lake.create("raw/loans/2021-01-09/d.csv", unread)  # no loan lands before its date
+    lake.create("raw/loans/2021-01-10/_e.csv", unread)
     lake.create("raw/loans/2021-01-10/broken.parquet", b"not Parquet")
     lake.create("raw/loans/2021-01-10/short.csv", b"loan_id,id\n1,2\n")
     found = loans_by_day(lake, DAY - timedelta(days=1), DAY)
@@ -83,16 +85,33 @@ def test_files_of_every_kind_count_once_and_older_folders_are_not_read(loans: Pa
     assert {column: each.rows for column, each in found[DAY].items()} == dict.fromkeys(COLUMNS, 300)
 
 
+def test_a_file_that_lands_twice_and_its_copy_of_another_kind_count_once(loans: Path, tmp_path: Path) -> None:
+    lake = lake_of(tmp_path)
+    header, *lines = loans.read_text().splitlines()
+    rows = [line for line in lines if f",{DAY}," in line and line.count(",") == header.count(",")][:100]
+    again = "\n".join([header, *rows[50:], *rows[50:], ""]).encode()
+    table = pa.Table.from_pylist([dict(zip(header.split(","), row.split(","), strict=True)) for row in rows])
+    numbered = table.set_column(
+        table.column_names.index("loan_id"), "loan_id", table["loan_id"].cast(pa.int64())
+    )
+    parquet.write_table(numbered, tmp_path / "c.parquet")
+    lake.create("raw/loans/2021-01-10/a.csv", "\n".join([header, *rows, ""]).encode())
+    lake.create("raw/loans/2021-01-11/a.csv", again)
+    lake.create("raw/loans/2021-01-12/c.parquet", tmp_path / "c.parquet")
+    found = loans_by_day(lake, DAY - timedelta(days=1), DAY)
+    assert {column: each.rows for column, each in found[DAY].items()} == dict.fromkeys(COLUMNS, 100)
+
+
 def test_values_that_cannot_be_read_are_missing_and_the_year_3021_is_no_job(tmp_path: Path) -> None:
     lake = lake_of(tmp_path)
-    header = "loan_date,birthday,job_start_date,flag_own_car,loan_amount"
+    header = "loan_id,loan_date,birthday,job_start_date,flag_own_car,loan_amount"
     rows = [
-        "2021-01-10,1990-01-20,2018-01-10,Y,133.4",
-        "2021-01-10,1990-1-2,3021-09-18,maybe,NaN",
-        "2021-01-10,,,,",
-        "2021-02-30,1990-01-20,2018-01-10,Y,133.4",
-        "not a date,1990-01-20,2018-01-10,Y,133.4",
-        "2021-01-10,too,few",
+        "1,2021-01-10,1990-01-20,2018-01-10,Y,133.4",
+        ",2021-01-10,1990-1-2,3021-09-18,maybe,NaN",
+        ",2021-01-10,,,,",
+        "4,2021-02-30,1990-01-20,2018-01-10,Y,133.4",
+        "5,not a date,1990-01-20,2018-01-10,Y,133.4",
+        "6,2021-01-10,too,few",
     ]
     lake.create("raw/loans/2021-01-10/a.csv", "\n".join([header, *rows, ""]).encode())
     of_day = loans_by_day(lake, DAY - timedelta(days=1), DAY)[DAY]
