@@ -13,12 +13,13 @@ from psycopg2 import extensions
 
 from creditrisk.decision_days import decision_days, drop_day, named_by_days
 from creditrisk.errors import ObjectExists, ObjectMissing
+from creditrisk.look_store import remove_looks_before
 from creditrisk.online_store import OnlineStore
 from creditrisk.registry import MANIFEST, ModelRegistry, version_folder
 from creditrisk.release_ledger import ReleaseLedger
 from creditrisk.removals import Kind, record_removal
 from creditrisk.retention import Entry, Plan, plan
-from creditrisk.settings import Settings
+from creditrisk.settings import RetentionLimits, Settings
 from creditrisk.snapshots import SnapshotCatalog, SnapshotId
 from creditrisk.stock import (
     decision_stock,
@@ -81,9 +82,7 @@ def remove_expired(settings: Settings, now: datetime, *, release_seconds: float 
             lake.remove_folder(f"quarantine/{entry.name[:10]}/{entry.name[11:]}")
         for entry in going[Kind.REPORTS]:
             lake.remove_folder(f"reports/{entry.name}")
-        if days := settings.retention.traffic_days:
-            gone = remove_traffic_before(connection, schema, now - timedelta(days=days))
-            logger.info("removed %d counts of requests that were older than %d days", gone, days)
+        _remove_rows(connection, schema, settings.retention, now)
     stays = {(entry.kind, entry.name) for entry in released}
     return Plan(
         going=[entry for entry in made.going if (entry.kind, entry.name) not in stays],
@@ -114,6 +113,19 @@ def _planned(
     )
     stored = [*days, *snapshots.stored, *quarantine_stock(catalog.lake), *versions.stored]
     return plan(stored, named, in_force, settings.retention, now)
+
+
+def _remove_rows(
+    connection: extensions.connection, schema: StoreSchema, limits: RetentionLimits, now: datetime
+) -> None:
+    """Remove rows that nothing names."""
+    for what, days, remove in (
+        ("counts of requests", limits.traffic_days, remove_traffic_before),
+        ("looks of the judge of releases", limits.looks_days, remove_looks_before),
+    ):
+        if days:
+            gone = remove(connection, schema, now - timedelta(days=days))
+            logger.info("removed %d %s that were older than %d days", gone, what, days)
 
 
 def _remove_versions(

@@ -91,6 +91,8 @@ class RetentionLimits(BaseModel):
     """From when the model version was trained; of versions that were never released, refused ones too."""
     traffic_days: Days = 400
     """Of the service's counts by minute, which nothing names."""
+    looks_days: Days = 400
+    """Of what the judge of a release saw at each look; the release record has what came of it."""
 
 
 class CanarySettings(BaseModel):

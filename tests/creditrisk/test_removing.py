@@ -10,6 +10,7 @@ import pytest
 
 from creditrisk.decision_days import decision_days
 from creditrisk.errors import SnapshotMissing, StorageError, StoreUnavailable, VersionMissing
+from creditrisk.look_store import keep_look
 from creditrisk.online_store import OnlineStore
 from creditrisk.refresh import publish_snapshot
 from creditrisk.registry import ModelRegistry
@@ -22,6 +23,7 @@ from creditrisk.settings import RetentionLimits, Settings
 from creditrisk.snapshots import SnapshotCatalog, SnapshotId
 from creditrisk.storage import Storage
 from creditrisk.store_schema import StoreSchema
+from tests.creditrisk.published_market import ask
 from tests.creditrisk.snapshot_factory import SnapshotFactory
 from tests.decision_records import add_to_log, decision_record
 from tests.planted_versions import REFUSED, plant
@@ -221,6 +223,22 @@ def test_a_manifest_that_cannot_be_read_is_left_for_somebody_to_look_at(history:
     made = removal_plan(history.settings, NOW)
     (entry,) = [entry for entry in made.staying if entry.name.startswith("2020-11-01")]
     assert entry.why == f"snapshot 2020-11-01-{'a' * 12}: manifest.json: snapshot: Field required"
+
+
+def test_rows_that_nothing_names_go_by_their_age_alone(history: History) -> None:
+    def looks() -> list[datetime]:
+        rows = ask(history.settings, "SELECT judged_at FROM {schema}.looks ORDER BY 1", "reader")
+        return [judged_at for (judged_at,) in rows]
+
+    old, young = NOW - timedelta(days=401), NOW - timedelta(days=399)
+    for judged_at in (old, young):
+        step = {"release": 2, "judged_at": judged_at.isoformat()}
+        keep_look(history.settings, {"step": step, "finding": "wait"})
+    kept_for_ever = LIMITS.model_copy(update={"looks_days": 0})
+    remove_expired(history.settings.model_copy(update={"retention": kept_for_ever}), NOW, release_seconds=0)
+    assert looks() == [old, young]
+    history.remove()
+    assert looks() == [young]
 
 
 def test_nothing_goes_while_the_log_cannot_be_read(history: History) -> None:
