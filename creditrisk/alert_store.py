@@ -83,7 +83,7 @@ class AlertWriter:
             started_at: when it started, if not now.
             happened_at: when it happened, of what has no end.
         """
-        if self._is_told(new):  # asked first, for even a refused row would use up a number
+        if self._is_told(new, started_at):  # asked first, for even a refused row would use up a number
             return None
         self.cursor.execute(
             sql.SQL(
@@ -132,12 +132,14 @@ class AlertWriter:
             started_on = {channel for (channel,) in self.cursor.fetchall()}
             self._tell(alert.number, ENDED, [channel for channel in channels if channel in started_on])
 
-    def _is_told(self, new: NewAlert) -> bool:
+    def _is_told(self, new: NewAlert, started_at: datetime | None) -> bool:
+        """Whether it is open, happened, or was taken over before from where it still waits."""
         self.cursor.execute(
             sql.SQL(
-                "SELECT 1 FROM {} WHERE rule = %s AND subject = %s AND (ended_at IS NULL OR ended_at = started_at)"
+                "SELECT 1 FROM {} WHERE rule = %s AND subject = %s "
+                "AND (ended_at IS NULL OR ended_at = started_at OR started_at = %s)"
             ).format(self.schema.table("alerts")),
-            (new.rule, new.subject),
+            (new.rule, new.subject, started_at),
         )
         return self.cursor.fetchone() is not None
 

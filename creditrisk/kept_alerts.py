@@ -1,73 +1,143 @@
-"""Alerts that could not be written into Postgres, above all that Postgres is away: they wait in the lake, told meanwhile.
+"""Alerts that could not be written into Postgres, above all that Postgres is away: they wait elsewhere, told meanwhile.
 
-``alerts/kept/<name>/alert.json`` is created if absent, so it is there once however many see it; ``told-<channel>`` beside
-it says who has been told. Once Postgres is back, whoever writes alerts takes them over and removes them here.
+They wait in the lake, or where that is away too in a folder of this machine. ``alerts/kept/<name>/alert.json`` is created if
+absent, so it is there once however many see it; beside it ``told-<channel>`` says who has been told, ``again`` that it was
+seen another time, and ``taken`` that Postgres has it, for where nothing may be removed. Once Postgres is back, whoever
+writes alerts takes them over and removes them here.
 """
 
 import hashlib
 import json
+import logging
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
 from datetime import date, datetime
+from itertools import count
 from typing import NamedTuple
 
 from creditrisk.alert_store import NewAlert
-from creditrisk.errors import ObjectExists, ObjectMissing
+from creditrisk.errors import ObjectExists, ObjectMissing, StorageError
 from creditrisk.storage import Storage
 
+logger = logging.getLogger(__name__)
+
 _FOLDER = "alerts/kept"
-_ALERT = "alert.json"
+_ALERT, _AGAIN, _TAKEN = "alert.json", "again", "taken"
 _TOLD = "told-"
 
 
 class KeptAlert(NamedTuple):
-    """An alert in the lake."""
+    """An alert that waits."""
 
+    place: Storage
     name: str
     alert: NewAlert
     started_at: datetime
     told: frozenset[str]
     """Channels that have taken it."""
+    is_due: bool
+    """Whether it was seen as often as it has to be."""
 
+    def mark_told(self, channel: str) -> None:
+        """Say that a channel has taken it; raises StorageError."""
+        _create(self.place, f"{_FOLDER}/{self.name}/{_TOLD}{channel}")
 
-def keep_alert(lake: Storage, alert: NewAlert, now: datetime) -> None:
-    """Keep an alert until Postgres takes it; nothing where its rule and subject are kept already.
-
-    Raises:
-        StorageError: the lake cannot be written.
-    """
-    name = hashlib.sha256(f"{alert.rule}\n{alert.subject}".encode()).hexdigest()[:16]
-    fields = {**alert._asdict(), "since": alert.since.isoformat(), "started_at": now.isoformat()}
-    try:
-        lake.create(f"{_FOLDER}/{name}/{_ALERT}", json.dumps(fields).encode())
-    except ObjectExists:
-        return
-
-
-def kept_alerts(lake: Storage) -> list[KeptAlert]:
-    """What is kept, oldest first; raises StorageError."""
-    found = []
-    for folder in lake.folders(_FOLDER):
-        name = folder.rsplit("/", 1)[-1]
-        names = lake.names(f"{_FOLDER}/{name}")
+    def drop(self) -> None:
+        """Remove one that Postgres has now, or nobody needs; one that cannot be removed stays as *taken* if it can."""
+        folder = f"{_FOLDER}/{self.name}"
         try:
-            fields = json.loads(lake.read(f"{_FOLDER}/{name}/{_ALERT}"))
+            _create(self.place, f"{folder}/{_TAKEN}")
+            self.place.remove(f"{folder}/{_ALERT}")
+            self.place.remove_folder(folder)
+        except StorageError as error:
+            logger.warning("Taken over, and cannot be removed: %s", error)
+
+
+@dataclass(frozen=True, slots=True)
+class KeptAlerts:
+    """Where alerts wait."""
+
+    places: Sequence[Storage]
+    """In the order in which they are tried."""
+
+    def keep(self, alert: NewAlert, now: datetime, *, needs_another: bool = False) -> None:
+        """Keep an alert until Postgres takes it; where its rule and subject wait already, they were seen again.
+
+        Args:
+            alert: where the first place is away it says so too.
+            now: an aware moment.
+            needs_another: whether it is to be told only once it was seen again.
+
+        Raises:
+            StorageError: no place can be written; what the last one said.
+        """
+        problems: list[StorageError] = []
+        where_it_waits_first = sorted(self._reachable(alert, problems), key=lambda each: not each[2])
+        for place, folder, waits_there in where_it_waits_first:
+            words = (
+                f"{alert.words} The lake cannot be used either: {problems[0]}" if problems else alert.words
+            )
+            fields = {
+                **alert._asdict(),
+                "words": words,
+                "since": alert.since.isoformat(),
+                "started_at": now.isoformat(),
+                "needs_another": needs_another,
+            }
+            try:
+                _create(place, f"{folder}/{_AGAIN if waits_there else _ALERT}", json.dumps(fields).encode())
+            except StorageError as error:
+                problems.append(error)
+            else:
+                return
+        raise problems[-1]
+
+    def waiting(self) -> list[KeptAlert]:
+        """What waits wherever it can be looked, oldest first."""
+        found: list[KeptAlert] = []
+        for place in self.places:
+            try:
+                found += _waiting(place)
+            except StorageError as error:
+                # What waits there waits on: that the lake is away is itself to be told, and all else too.
+                logger.warning("What waits there cannot be seen: %s", error)
+        return sorted(found, key=lambda each: each.started_at)
+
+    def _reachable(
+        self, alert: NewAlert, problems: list[StorageError]
+    ) -> Iterator[tuple[Storage, str, bool]]:
+        """Places that answer, each with the alert's folder, and whether it waits there already."""
+        name = hashlib.sha256(f"{alert.rule}\n{alert.subject}".encode()).hexdigest()[:16]
+        for place in self.places:
+            try:
+                for number in count():
+                    folder = f"{_FOLDER}/{name}-{number}"
+                    names = place.names(folder)
+                    if _TAKEN not in names:
+                        yield place, folder, _ALERT in names
+                        break
+            except StorageError as error:
+                problems.append(error)
+
+
+def _waiting(place: Storage) -> Iterator[KeptAlert]:
+    for name in place.folders(_FOLDER):
+        names = place.names(f"{_FOLDER}/{name}")
+        if _TAKEN in names:
+            continue
+        try:
+            fields = json.loads(place.read(f"{_FOLDER}/{name}/{_ALERT}"))
         except ObjectMissing:
             continue  # somebody has just taken it over
         started_at = datetime.fromisoformat(fields.pop("started_at"))
+        is_due = not fields.pop("needs_another", False) or _AGAIN in names
         alert = NewAlert(**{**fields, "since": date.fromisoformat(fields["since"])})
         told = frozenset(each.removeprefix(_TOLD) for each in names if each.startswith(_TOLD))
-        found.append(KeptAlert(name, alert, started_at, told))
-    return sorted(found, key=lambda each: each.started_at)
+        yield KeptAlert(place, name, alert, started_at, told, is_due)
 
 
-def mark_told(lake: Storage, kept: KeptAlert, channel: str) -> None:
-    """Say that a channel has taken it; raises StorageError."""
-    try:
-        lake.create(f"{_FOLDER}/{kept.name}/{_TOLD}{channel}", b"{}")
-    except ObjectExists:
-        return
-
-
-def drop_kept(lake: Storage, kept: KeptAlert) -> None:
-    """Remove one that Postgres has now; raises StorageError."""
-    lake.remove(f"{_FOLDER}/{kept.name}/{_ALERT}")
-    lake.remove_folder(f"{_FOLDER}/{kept.name}")
+def _create(place: Storage, key: str, content: bytes = b"{}") -> None:
+    """Create an object; one that is there already stays as it is."""
+    with suppress(ObjectExists):
+        place.create(key, content)

@@ -3,18 +3,17 @@
 Sending is for others: when a look has ended, what is to be sent is in the table of deliveries.
 """
 
-import logging
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from creditrisk.alert_store import AlertWriter, NewAlert, changing_alerts
 from creditrisk.delivery_store import mark_sent
-from creditrisk.errors import StorageError, StoreUnavailable
-from creditrisk.kept_alerts import KeptAlert, drop_kept, keep_alert, kept_alerts
+from creditrisk.errors import StoreUnavailable
+from creditrisk.kept_alerts import KeptAlert, KeptAlerts
 from creditrisk.nights import Night
 from creditrisk.probe_store import Look, keep_looks
-from creditrisk.settings import Settings
+from creditrisk.settings import Settings, file_url
 from creditrisk.snapshots import Verdict
 from creditrisk.storage import Storage
 from monitoring.alert_rules import RULES, STORE_AWAY
@@ -23,8 +22,6 @@ from monitoring.nightly_probe import NightlyPlan, measured_nights, nightly_looks
 from monitoring.probes import PATIENCE, POSTGRES, look_at_parts, monitoring_look
 from monitoring.rule_kinds import Rule
 from monitoring.watch_reads import StoreState, WatchReads, serving_words
-
-logger = logging.getLogger(__name__)
 
 _WORDS = 2_000
 """Characters of reported words that are kept: an error may be longer than a channel takes, and the log has the rest."""
@@ -68,7 +65,7 @@ class Watch:
             found = changes(RULES, seen, writer.open_alerts(), now=reads.now, zone=self.settings.zone)
             self._write(writer, found, serving_words(releases, store.snapshot, reads.today))
         for kept in taken_over:
-            drop_kept(self._lake, kept)
+            kept.drop()
         return found
 
     def tell_releases(self) -> None:
@@ -84,7 +81,7 @@ class Watch:
     def report(self, rule: Rule, subject: str, words: str) -> None:
         """Start an alert of a rule that others see broken; nothing where it, or one of a part of it, is open.
 
-        Where Postgres is away it waits in the lake, for the first look that can write it.
+        Where Postgres is away it waits elsewhere, for the first look that can write it.
 
         Args:
             rule: that is broken.
@@ -94,7 +91,7 @@ class Watch:
         Raises:
             SettingsError: a database's URL is missing.
             StoreError: Postgres refused, such as where the tables have not been made yet.
-            StorageError: the lake is away too.
+            StorageError: there is nowhere to wait.
         """
         reads = WatchReads(self.settings, datetime.now(UTC))
         releases = reads.releases()
@@ -107,7 +104,7 @@ class Watch:
                     writer.start(self._new(broken, serving), self.channels)
         except StoreUnavailable:
             serving = serving_words(releases, None, reads.today)
-            keep_alert(self._lake, self._new(broken, serving), reads.now)
+            self._kept.keep(self._new(broken, serving), reads.now)
 
     def report_over(self, rule: Rule, subject: str, because: str) -> None:
         """End an alert that was reported, if it is open, in words that say why. Raises as a look."""
@@ -119,32 +116,32 @@ class Watch:
                     writer.end(alert, serving, self.channels, because[:_WORDS])
 
     def keep_outage(self, problem: str) -> list[KeptAlert]:
-        """Keep in the lake that Postgres is away; all that waits there.
+        """Keep in the lake, or on this machine, that Postgres is away; what is to be told of all that waits.
+
+        One look at which it is away is no alert: the second in a row is.
 
         Args:
             problem: what Postgres, or its absence, says.
 
         Raises:
-            StorageError: the lake is away too.
+            StorageError: there is nowhere to keep it.
         """
         reads = WatchReads(self.settings, datetime.now(UTC))
         serving = serving_words(reads.releases(), None, reads.today)
-        keep_alert(self._lake, self._new(Broken(STORE_AWAY, "", problem, reads.today), serving), reads.now)
-        return kept_alerts(self._lake)
+        away = self._new(Broken(STORE_AWAY, "", problem, reads.today), serving)
+        self._kept.keep(away, reads.now, needs_another=True)
+        return [each for each in self._kept.waiting() if each.is_due]
 
     @property
-    def _lake(self) -> Storage:
-        return Storage(self.settings.lake_root, patience=PATIENCE)
+    def _kept(self) -> KeptAlerts:
+        lake = Storage(self.settings.lake_root, patience=PATIENCE)
+        here = Storage(file_url(self.settings.var_dir / "watch" / self.settings.market))
+        return KeptAlerts((lake, here))
 
     def _take_over(self, writer: AlertWriter) -> list[KeptAlert]:
-        """Write what waited in the lake; whom it was told to already is not told again."""
-        try:
-            taken = kept_alerts(self._lake)
-        except StorageError as error:
-            # What waits there waits on: that the lake is away is itself to be told, and all else too.
-            logger.warning("What waits in the lake cannot be taken over: %s", error)
-            return []
-        for kept in taken:
+        """Write what waited to be told; whom it was told to already is not told again."""
+        taken = self._kept.waiting()
+        for kept in (each for each in taken if each.is_due):
             number = writer.start(kept.alert, self.channels, started_at=kept.started_at)
             if number is not None:
                 mark_sent(writer.cursor, writer.schema, number, kept.told, writer.now)

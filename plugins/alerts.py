@@ -69,13 +69,10 @@ def send_due(settings: Settings) -> tuple[int, int]:
 
 
 def tell_kept(settings: Settings, kept: "list[KeptAlert]") -> None:
-    """Tell of alerts that wait in the lake on every channel that has not taken them yet; raises StorageError."""
+    """Tell of alerts that wait for Postgres on every channel that has not taken them yet."""
     from creditrisk.alert_store import STARTED, Alert
-    from creditrisk.kept_alerts import mark_told
-    from creditrisk.storage import Storage
-    from monitoring.probes import PATIENCE
+    from creditrisk.errors import StorageError
 
-    lake = Storage(settings.lake_root, patience=PATIENCE)
     for each in kept:
         new = each.alert
         alert = Alert(
@@ -85,7 +82,10 @@ def tell_kept(settings: Settings, kept: "list[KeptAlert]") -> None:
         message = _message(alert, STARTED, settings)
         for name in channels_of(settings):
             if name not in each.told and _problem(name, settings, message) is None:
-                mark_told(lake, each, name)
+                try:
+                    each.mark_told(name)
+                except StorageError as error:
+                    logger.error("Told on %s, and told again at the next look: %s", name, error)
 
 
 def _message(alert: "Alert", event: str, settings: Settings) -> "AlertMessage":

@@ -19,7 +19,8 @@ logger = logging.getLogger(__name__)
 def look_and_send() -> dict[str, int]:
     """Look once, then send what is due; how many alerts started, go on and ended, and how many messages got out.
 
-    Where Postgres is away that is told without it, once on each channel, and the task ends well: it has done its work.
+    Where Postgres is away at a second look in a row, that is told without it, once on each channel, and the task ends
+    well: it has done its work.
 
     Raises:
         AirflowFailException: a setting is missing, or the store refuses.
@@ -34,7 +35,7 @@ def look_and_send() -> dict[str, int]:
             sent, unsent = send_due(settings)
         except StoreUnavailable as error:
             tell_kept(settings, watch.keep_outage(str(error)))
-            logger.error("Postgres is away; what is to be told waits in the lake: %s", error)
+            logger.error("Postgres is away; what is to be told waits for it elsewhere: %s", error)
             return {}
     for broken in found.started:
         logger.info("Started: %s: %s", broken.rule.title, broken.words)

@@ -1,4 +1,4 @@
-"""Alerts that wait in the lake, on disk and on S3."""
+"""Alerts that wait for Postgres: in the lake, on disk and on S3, or where that is away on this machine."""
 
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from creditrisk.alert_store import NewAlert
-from creditrisk.kept_alerts import drop_kept, keep_alert, kept_alerts, mark_told
+from creditrisk.errors import StorageError
+from creditrisk.kept_alerts import KeptAlerts
 from creditrisk.storage import Storage
 
 FIRST, LATER = datetime(2021, 1, 31, 12, tzinfo=UTC), datetime(2021, 1, 31, 12, 5, tzinfo=UTC)
@@ -22,25 +23,84 @@ def lake(request: pytest.FixtureRequest, tmp_path: Path) -> Storage:
 
 
 def test_it_is_kept_once_with_who_has_been_told_until_it_is_dropped(lake: Storage) -> None:
-    assert kept_alerts(lake) == []
-    keep_alert(lake, AWAY, FIRST)
-    keep_alert(lake, AWAY._replace(words="refused again"), LATER)
-    (kept,) = kept_alerts(lake)
-    assert (kept.alert, kept.started_at, kept.told) == (AWAY, FIRST, frozenset())
+    alerts = KeptAlerts((lake,))
+    assert alerts.waiting() == []
+    alerts.keep(AWAY, FIRST)
+    alerts.keep(AWAY._replace(words="refused again"), LATER)
+    (kept,) = alerts.waiting()
+    assert (kept.alert, kept.started_at, kept.told, kept.is_due) == (AWAY, FIRST, frozenset(), True)
     for _ in range(2):
-        mark_told(lake, kept, "log")
-    mark_told(lake, kept, "sns")
-    (told,) = kept_alerts(lake)
+        kept.mark_told("log")
+    kept.mark_told("sns")
+    (told,) = alerts.waiting()
     assert told.told == {"log", "sns"}
-    drop_kept(lake, told)
-    assert kept_alerts(lake) == []
-    keep_alert(lake, AWAY, LATER)
-    (again,) = kept_alerts(lake)
+    told.drop()
+    assert alerts.waiting() == []
+    assert lake.keys() == []
+    alerts.keep(AWAY, LATER)
+    (again,) = alerts.waiting()
     assert (again.started_at, again.told) == (LATER, frozenset())
 
 
+def test_what_has_to_be_seen_twice_is_due_then(lake: Storage) -> None:
+    alerts = KeptAlerts((lake,))
+    for is_due in (False, True, True):
+        alerts.keep(AWAY, FIRST, needs_another=True)
+        assert [(kept.alert, kept.is_due) for kept in alerts.waiting()] == [(AWAY, is_due)]
+
+
 def test_each_subject_is_kept_by_itself_oldest_first(lake: Storage) -> None:
+    alerts = KeptAlerts((lake,))
     task = AWAY._replace(rule="task_failed", subject="train_model.train")
-    keep_alert(lake, task, LATER)
-    keep_alert(lake, AWAY, FIRST)
-    assert [kept.alert for kept in kept_alerts(lake)] == [AWAY, task]
+    alerts.keep(task, LATER)
+    alerts.keep(AWAY, FIRST)
+    assert [kept.alert for kept in alerts.waiting()] == [AWAY, task]
+
+
+class TestLakeAway:
+    @pytest.fixture
+    def here(self, tmp_path: Path) -> Storage:
+        return Storage((tmp_path / "this machine").as_uri())
+
+    def test_it_waits_on_this_machine_and_says_so(self, here: Storage) -> None:
+        alerts = KeptAlerts((Storage("file:///dev/null"), here))
+        for _ in range(2):
+            alerts.keep(AWAY, FIRST, needs_another=True)
+        (kept,) = alerts.waiting()
+        assert kept.alert.words.startswith(
+            "refused The lake cannot be used either: file:///dev/null/alerts/kept"
+        )
+        assert (kept.place, kept.is_due) == (here, True)
+
+    def test_one_that_comes_back_between_two_looks_leaves_it_where_it_waits(
+        self, here: Storage, tmp_path: Path
+    ) -> None:
+        lake = Storage((tmp_path / "a lake").as_uri())
+        KeptAlerts((Storage("file:///dev/null"), here)).keep(AWAY, FIRST, needs_another=True)
+        KeptAlerts((lake, here)).keep(AWAY, LATER, needs_another=True)
+        assert [kept.is_due for kept in KeptAlerts((lake, here)).waiting()] == [True]
+        assert lake.keys() == []
+
+    def test_with_nowhere_to_keep_it_the_error_is_the_storages(self) -> None:
+        nowhere = KeptAlerts((Storage("file:///dev/null"), Storage("file:///dev/zero")))
+        with pytest.raises(StorageError, match="/dev/"):
+            nowhere.keep(AWAY, FIRST)
+        assert nowhere.waiting() == []
+
+
+def test_what_cannot_be_removed_is_marked_as_taken_and_the_next_waits_beside_it(
+    lake: Storage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuses(*_: object) -> None:
+        raise StorageError("the bucket's policy forbids it")
+
+    monkeypatch.setattr(Storage, "remove", refuses)
+    monkeypatch.setattr(Storage, "remove_folder", refuses)
+    alerts = KeptAlerts((lake,))
+    for started_at in (FIRST, LATER):
+        alerts.keep(AWAY, started_at)
+        (kept,) = alerts.waiting()
+        assert (kept.started_at, kept.told) == (started_at, frozenset())
+        kept.mark_told("log")
+        kept.drop()
+        assert alerts.waiting() == []

@@ -2,20 +2,22 @@
 
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 
 import pytest
 from pydantic import SecretStr
 
 from creditrisk import release_ledger
-from creditrisk.errors import StoreUnavailable
-from creditrisk.kept_alerts import kept_alerts, mark_told
+from creditrisk.errors import StorageError, StoreUnavailable
+from creditrisk.kept_alerts import KeptAlerts
 from creditrisk.metric_store import Measure, MetricStore
 from creditrisk.probe_store import Look
 from creditrisk.settings import Settings
 from creditrisk.snapshots import Verdict
 from creditrisk.storage import Storage
 from monitoring.alert_rules import TASK_FAILED
+from monitoring.alerting import Changes
 from monitoring.probes import LAKE, MLFLOW, SERVICE, SERVICE_MODEL, SPOOL
 from monitoring.watch import Watch
 from tests.conftest import free_port
@@ -337,25 +339,31 @@ class TestReported:
 
 
 class TestPostgresAway:
-    def test_it_waits_in_the_lake_and_is_taken_over_once(self, month: WatchedMonth) -> None:
-        settings = month.settings
+    @pytest.fixture
+    def away(self, month: WatchedMonth) -> Watch:
+        """A watch that cannot reach it."""
         url = SecretStr(f"postgresql://creditrisk_publisher:x@127.0.0.1:{free_port()}/creditrisk")
-        away = Watch(
-            settings.model_copy(update={"publisher_database_url": url, "reader_database_url": url}),
-            ("log", "webhook"),
-        )
+        urls = {"publisher_database_url": url, "reader_database_url": url}
+        return Watch(month.settings.model_copy(update=urls), ("log", "webhook"))
+
+    def back(self, month: WatchedMonth) -> Changes:
+        return Watch(month.settings, ("log", "webhook")).look(parts=WELL)
+
+    def test_it_waits_in_the_lake_and_is_taken_over_once(self, month: WatchedMonth, away: Watch) -> None:
+        settings = month.settings
         with pytest.raises(StoreUnavailable, match="Connection refused"):
             away.look(parts=WELL)
+        assert away.keep_outage("Connection refused") == []  # one look may be a restart
         for _ in range(2):
             kept = away.keep_outage("Connection refused")
         away.report(TASK_FAILED, "train_model.train", "it failed meanwhile")
-        lake = Storage(settings.lake_root)
-        mark_told(lake, kept[0], "log")
-        assert [each.alert.rule for each in kept_alerts(lake)] == ["store_away", "task_failed"]
+        kept[0].mark_told("log")
+        waiting = KeptAlerts((Storage(settings.lake_root),))
+        assert [each.alert.rule for each in waiting.waiting()] == ["store_away", "task_failed"]
 
-        found = Watch(settings, ("log", "webhook")).look(parts=WELL)
+        found = self.back(month)
         assert [alert.rule for alert, _ in found.ended] == ["store_away"]
-        assert kept_alerts(lake) == []
+        assert waiting.waiting() == []
         assert [alert.rule for alert in open_alerts(settings)] == ["task_failed"]
         # The log was told of its start while Postgres was away; the webhook was not.
         unsent = [(each.alert.rule, each.event, each.channel) for each in unsent_deliveries(settings)]
@@ -366,3 +374,43 @@ class TestPostgresAway:
             ("task_failed", "started", "log"),
             ("task_failed", "started", "webhook"),
         ]
+
+    def test_one_look_without_it_alerts_nobody_and_is_forgotten(
+        self, month: WatchedMonth, away: Watch
+    ) -> None:
+        for _ in range(3):
+            assert away.keep_outage("Connection refused") == []
+            self.back(month)
+        assert recent_alerts(month.settings, 1) == []
+        assert Storage(month.settings.lake_root).keys("alerts") == []
+
+    def test_with_the_lake_away_too_it_waits_on_this_machine(self, month: WatchedMonth, away: Watch) -> None:
+        nowhere = replace(away, settings=away.settings.model_copy(update={"lake_url": "file:///dev/null"}))
+        assert nowhere.keep_outage("Connection refused") == []
+        for told in (frozenset(), frozenset({"log"})):
+            (kept,) = nowhere.keep_outage("Connection refused")
+            assert (kept.alert.rule, kept.told) == ("store_away", told)
+            kept.mark_told("log")
+        assert "Connection refused The lake cannot be used either: file:///dev/null" in kept.alert.words
+        assert [alert.rule for alert, _ in self.back(month).ended] == ["store_away"]
+        unsent = [(each.event, each.channel) for each in unsent_deliveries(month.settings)]
+        assert unsent == [("started", "webhook"), ("ended", "log"), ("ended", "webhook")]
+
+    def test_what_cannot_be_removed_is_taken_over_once(
+        self, month: WatchedMonth, away: Watch, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        for _ in range(2):
+            away.keep_outage("Connection refused")
+        with monkeypatch.context() as patched:
+
+            def refuses(*_: object) -> None:
+                raise StorageError("the bucket's policy forbids it")
+
+            for name in ("remove", "remove_folder", "create"):  # not even a mark can be left
+                patched.setattr(Storage, name, refuses)
+            for _ in range(2):
+                self.back(month)
+            assert [alert.rule for alert in recent_alerts(month.settings, 1)] == ["store_away"]
+        self.back(month)
+        assert len(recent_alerts(month.settings, 1)) == 1
+        assert Storage(month.settings.lake_root).keys("alerts") == []

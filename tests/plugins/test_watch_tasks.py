@@ -2,6 +2,7 @@
 
 import json
 import logging
+import os
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
@@ -16,7 +17,7 @@ prepare()
 from airflow.sdk.exceptions import AirflowFailException  # noqa: E402
 
 from creditrisk.alert_store import changing_alerts  # noqa: E402
-from creditrisk.kept_alerts import kept_alerts  # noqa: E402
+from creditrisk.kept_alerts import KeptAlerts  # noqa: E402
 from creditrisk.online_store import OnlineStore  # noqa: E402
 from creditrisk.settings import Settings  # noqa: E402
 from creditrisk.storage import Storage  # noqa: E402
@@ -189,6 +190,8 @@ class TestPostgresAway:
         webhook.status = 500
         with caplog.at_level(logging.WARNING):
             assert watch_tasks.look_and_send() == {}
+            assert webhook.posted == []
+            assert watch_tasks.look_and_send() == {}
             webhook.status = 200
             watch_tasks.note_failure(failed())
             for _ in range(2):
@@ -210,7 +213,26 @@ class TestPostgresAway:
         watch_tasks.look_and_send()
         assert posted(webhook)[3:] == [("ended", "store_away")]
         assert [alert.rule for alert in open_alerts(settings)] == ["task_failed"]
-        assert kept_alerts(Storage(settings.lake_root)) == []
+        assert KeptAlerts((Storage(settings.lake_root),)).waiting() == []
+
+    def test_with_the_lake_away_too_it_is_told_once_on_each_channel_all_the_same(
+        self, settings: Settings, webhook: HttpListener, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        good = {}
+        for name in ("publisher", "reader"):
+            variable = f"CREDITRISK_{name.upper()}_DATABASE_URL"
+            good[variable] = os.environ[variable]
+            monkeypatch.setenv(variable, f"postgresql://nobody:x@127.0.0.1:{free_port()}/creditrisk")
+        monkeypatch.setenv("CREDITRISK_LAKE_URL", "file:///dev/null")
+        for _ in range(4):
+            assert watch_tasks.look_and_send() == {}
+        assert posted(webhook) == [("started", "store_away")]
+        assert "The lake cannot be used either" in json.loads(webhook.posted[0][2])["words"]
+        for variable, url in good.items():
+            monkeypatch.setenv(variable, url)
+        watch_tasks.look_and_send()
+        assert posted(webhook)[1:] == [("ended", "store_away")]
+        assert [alert.rule for alert in recent_alerts(settings, 1)] == ["store_away"]
 
 
 class TestRuns:
