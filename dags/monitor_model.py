@@ -9,7 +9,9 @@ sentence. A number beyond its limit fails no task: it becomes an alert once it l
 | `service_level` | the age of snapshot and model, and whether as many ask as usual | tried again; the day's earlier numbers stay |
 | `drift` | features and scores of the day's and the week's decisions, against what the deciding version was judged on | as above |
 | `incoming` | raw columns of the loans that came in, against the month before | as above |
-| `skew` | features of some logged decisions, computed again from the snapshot | as above |
+| `sample_decisions` | names some of the day's decisions; *skipped* where there are none | tried again |
+| `recompute` | Spark: the feature job works out their customers again, from the landed files that the snapshot was made of | tried again; only `skew` waits for it |
+| `skew` | the decisions' features against what came of that, value by value | as above |
 | `results` | how loans turned out whose labels have arrived, by month of decision | as above |
 | `report` | Evidently's drift report, into the lake | as above; the numbers do not need it |
 
@@ -24,6 +26,7 @@ from airflow.sdk import DAG, CronTriggerTimetable, Param, task
 
 from creditrisk.settings import load_settings
 from plugins.defaults import WATCHED_ARGS, WATCHED_RUN
+from plugins.spark_operator import RecomputeCustomers
 
 settings = load_settings()
 
@@ -72,6 +75,12 @@ with DAG(
         return measure("incoming", params, dag_run)
 
     @task
+    def sample_decisions(*, params: Any = None, dag_run: Any = None) -> str:
+        from plugins.monitor_tasks import sample_decisions
+
+        return sample_decisions(params, dag_run)
+
+    @task
     def skew(*, params: Any = None, dag_run: Any = None) -> int:
         from plugins.monitor_tasks import measure
 
@@ -89,5 +98,6 @@ with DAG(
 
         return measure_results(params, dag_run)
 
-    # Nobody waits for another: a day that cannot be measured in one way is measured in the others.
-    [service_level(), drift(), incoming(), skew(), results(), report()]
+    # Nobody waits for another subject: a day that cannot be measured in one way is measured in the others.
+    [service_level(), drift(), incoming(), results(), report()]
+    RecomputeCustomers(task_id="recompute", sample=sample_decisions()) >> skew()

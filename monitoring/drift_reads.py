@@ -65,6 +65,13 @@ _SAMPLE = sql.SQL("""
 """)
 
 
+_NAMED = sql.SQL("""
+    SELECT row_to_json(d)::text FROM {decisions} AS d
+    WHERE decided_at >= %(begin)s AND decided_at < %(end)s AND decision_id = ANY(%(ids)s::uuid[])
+    ORDER BY decision_id
+""")
+
+
 @dataclass(frozen=True, eq=False, slots=True)
 class ArmCounts:
     """What one version decided in one arm: each customer counted once, but for ``decisions``."""
@@ -141,6 +148,15 @@ class DriftReads:
         Raises what :meth:`counts` raises.
         """
         return [record_of(row) for (row,) in self._some(_SAMPLE, window, most)]
+
+    def decisions(self, window: Window, ids: Sequence[str]) -> list[DecisionRecord]:
+        """Decisions by their ids, as far as they are in the log. Raises what :meth:`counts` raises."""
+        with self._reader.reading(seconds=_SECONDS, name="creditrisk drift") as cursor:
+            cursor.execute(
+                _NAMED.format(decisions=self._decisions),
+                {"begin": window.begin, "end": window.end, "ids": list(ids)},
+            )
+            return [record_of(row) for (row,) in cursor.fetchall()]
 
     def numbers(self, windows: Sequence[Window]) -> list[int]:
         """How many decisions there are in each window. Raises what :meth:`counts` raises."""

@@ -38,6 +38,25 @@ def measure(name: str, params: Mapping[str, Any], dag_run: Any) -> int:
     return len(measures)
 
 
+def sample_decisions(params: Mapping[str, Any], dag_run: Any) -> str:
+    """Name some of the day's decisions, whose features the job is to work out again; the sample's key in the lake.
+
+    Raises:
+        AirflowSkipException: nothing was decided on the day, which is what is then kept of it.
+        AirflowFailException: another try cannot help, such as where a setting is missing.
+    """
+    from monitoring.skew import take_sample
+
+    day = day_of(params, dag_run)
+    with told_plainly():
+        key = take_sample(load_settings(), day)
+    if key is None:
+        measure("skew", params, dag_run)
+        raise AirflowSkipException(f"no decisions on {day}: there is nothing to work out again")
+    logger.info("Written: %s", key)
+    return key
+
+
 def measure_results(params: Mapping[str, Any], dag_run: Any) -> int:
     """Measure how loans turned out, as far as is known by the run's day; how many numbers that gave.
 

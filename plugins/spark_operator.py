@@ -1,4 +1,4 @@
-"""The feature job as a task."""
+"""Our Spark jobs as tasks: the feature job, and its computation done once more for some customers."""
 
 import ctypes
 import os
@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from datetime import date
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import psutil
 from airflow.providers.apache.spark.operators.spark_submit import SparkSubmitOperator
@@ -18,22 +18,24 @@ from plugins.failures import told_plainly
 from plugins.night_notes import note_begun
 from plugins.run_date import run_date
 
-JOB: Path = PROJECT_ROOT / "spark_jobs" / "build_features.py"
+JOBS: Path = PROJECT_ROOT / "spark_jobs"
 CONNECTION = "spark_default"
 
 
-class BuildFeatures(SparkSubmitOperator):
-    """Builds the snapshot of the run's date by ``spark-submit`` and returns its id.
+class SparkJob(SparkSubmitOperator):
+    """A job of ours by ``spark-submit``, on the master that the Spark connection names.
 
     Ends with the whole process tree: the provider's own ``on_kill`` ends the JVM alone, and the Python driver
     below it would go on writing. Where the task's own process is killed nobody calls ``on_kill``; then Linux ends the
     JVM, and the driver ends with it.
     """
 
+    job: ClassVar[str]
+    """The name of its file."""
     template_fields: Sequence[str] = ()  # nothing is templated: the date comes from the run itself
 
     def __init__(self, **arguments: Any) -> None:
-        super().__init__(application=str(JOB), conn_id=CONNECTION, **arguments)
+        super().__init__(application=str(JOBS / self.job), conn_id=CONNECTION, **arguments)
 
     def _get_hook(self) -> Any:
         hook = super()._get_hook()
@@ -42,42 +44,71 @@ class BuildFeatures(SparkSubmitOperator):
             hook.submit = partial(hook.submit, preexec_fn=end)
         return hook
 
+    def submit(self, settings: Settings, name: str, arguments: Sequence[str], context: Any) -> None:
+        """Run the job to its end.
+
+        Args:
+            settings: say which lake it is for, and how Spark is configured.
+            name: the application's.
+            arguments: of the job, besides those that say where the lake is.
+            context: the task's.
+
+        Raises:
+            AirflowFailException: the Spark connection is missing.
+            AirflowException: the job has failed; its last lines say why.
+        """
+        require_connection()
+        self.prepare(settings, name, arguments)
+        super().execute(context)
+
+    def prepare(self, settings: Settings, name: str, arguments: Sequence[str]) -> None:
+        """Set what spark-submit is called with."""
+        from spark_jobs.configuration import spark_conf
+
+        self.name = name
+        self.conf = spark_conf(settings)
+        self.application_args = [
+            *arguments,
+            f"--lake={settings.lake_root.removesuffix('/' + settings.market)}",
+            f"--market={settings.market}",
+        ]
+
+    def on_kill(self) -> None:
+        """End spark-submit and everything below it."""
+        submitted = getattr(self._hook, "_submit_sp", None)
+        children: list[psutil.Process] = []
+        if submitted is not None and submitted.poll() is None:
+            try:
+                children = psutil.Process(submitted.pid).children(recursive=True)
+            except psutil.NoSuchProcess:
+                children = []
+        super().on_kill()
+        for child in children:
+            try:
+                child.kill()
+            except psutil.NoSuchProcess:
+                continue
+
+
+class BuildFeatures(SparkJob):
+    """Builds the snapshot of the run's date and returns its id."""
+
+    job = "build_features.py"
+
     def execute(self, context: Any) -> str:
         """Run the job for the run's date; the log ends with what became of the rows, in words.
 
         Raises:
             AirflowFailException: the Spark connection is missing, or the job committed nothing.
         """
-        from airflow.sdk import BaseHook
-        from airflow.sdk.exceptions import AirflowFailException, AirflowNotFoundException
-
-        try:
-            BaseHook.get_connection(CONNECTION)
-        except AirflowNotFoundException:  # the provider would submit to YARN in silence
-            raise AirflowFailException(
-                f"connection {CONNECTION!r} is missing: it names the Spark master, such as local[*]"
-            ) from None
         settings = load_settings()
         run = context["dag_run"]
         as_of = run_date(context["params"]["as_of"], run.logical_date, run.run_after, settings.zone)
         note_begun(as_of, run.run_id)
-        self.prepare(settings, as_of, context["params"]["landed_until"])
-        super().execute(context)
+        landed_until = context["params"]["landed_until"]
+        arguments = [f"--as-of={as_of}", *([f"--landed-until={landed_until}"] if landed_until else [])]
+        self.submit(settings, f"features {settings.market} {as_of}", arguments, context)
         return self.report(settings, as_of)
-
-    def prepare(self, settings: Settings, as_of: date, landed_until: str | None) -> None:
-        """Set what spark-submit is called with."""
-        from spark_jobs.configuration import spark_conf
-
-        self.name = f"features {settings.market} {as_of}"
-        self.conf = spark_conf(settings)
-        self.application_args = [
-            f"--as-of={as_of}",
-            f"--lake={settings.lake_root.removesuffix('/' + settings.market)}",
-            f"--market={settings.market}",
-        ]
-        if landed_until:
-            self.application_args.append(f"--landed-until={landed_until}")
 
     def report(self, settings: Settings, as_of: date) -> str:
         """Log what the committed snapshot holds, and return its id."""
@@ -97,21 +128,46 @@ class BuildFeatures(SparkSubmitOperator):
         )  # fmt: skip
         return str(snapshot)
 
-    def on_kill(self) -> None:
-        """End spark-submit and everything below it."""
-        submitted = getattr(self._hook, "_submit_sp", None)
-        children: list[psutil.Process] = []
-        if submitted is not None and submitted.poll() is None:
-            try:
-                children = psutil.Process(submitted.pid).children(recursive=True)
-            except psutil.NoSuchProcess:
-                children = []
-        super().on_kill()
-        for child in children:
-            try:
-                child.kill()
-            except psutil.NoSuchProcess:
-                continue
+
+class RecomputeCustomers(SparkJob):
+    """Has the feature job's code work out sampled customers' rows again; what it made lies in the lake.
+
+    Args:
+        sample: the key of the sample in the lake, or what another task returns it by.
+    """
+
+    job = "recompute_customers.py"
+    template_fields: Sequence[str] = ("sample",)
+
+    def __init__(self, *, sample: Any, **arguments: Any) -> None:
+        super().__init__(**arguments)
+        self.sample = sample
+
+    def execute(self, context: Any) -> None:
+        """Run the job; its own last lines say of each snapshot what came of it.
+
+        Raises:
+            AirflowFailException: the Spark connection is missing.
+        """
+        settings = load_settings()
+        self.submit(settings, f"skew {settings.market}", [f"--sample={self.sample}"], context)
+
+
+def require_connection() -> None:
+    """Return if the Spark connection is there: without it the provider would submit to YARN in silence.
+
+    Raises:
+        AirflowFailException: it is missing.
+    """
+    from airflow.sdk import BaseHook
+    from airflow.sdk.exceptions import AirflowFailException, AirflowNotFoundException
+
+    try:
+        BaseHook.get_connection(CONNECTION)
+    except AirflowNotFoundException:
+        raise AirflowFailException(
+            f"connection {CONNECTION!r} is missing: it names the Spark master, such as local[*]"
+        ) from None
 
 
 def end_with_parent() -> Callable[[], None] | None:

@@ -5,15 +5,24 @@ import pytest
 
 from tests.dags.conftest import parse
 
-TASKS = {"service_level", "drift", "incoming", "skew", "results", "report"}
+ALONE = {"service_level", "drift", "incoming", "results", "report"}
 
 
-def test_nothing_waits_for_another_measure(dags: Mapping[str, Any]) -> None:
+def test_only_skew_waits_and_only_for_what_the_job_works_out_again(dags: Mapping[str, Any]) -> None:
     tasks = dags["monitor_model"].task_dict
-    assert set(tasks) == TASKS
     assert {task.task_id: task.downstream_task_ids for task in tasks.values()} == {
-        name: set() for name in TASKS
+        **{name: set() for name in ALONE},
+        "sample_decisions": {"recompute"},
+        "recompute": {"skew"},
+        "skew": set(),
     }
+    assert {task.trigger_rule for task in tasks.values()} == {"all_success"}  # skipped with what it waits for
+
+
+def test_the_job_is_told_which_decisions_were_sampled(dags: Mapping[str, Any]) -> None:
+    recompute = dags["monitor_model"].task_dict["recompute"]
+    assert recompute.template_fields == ("sample",)
+    assert recompute.sample.operator.task_id == "sample_decisions"
 
 
 def test_runs_every_morning_after_the_nightly_in_the_markets_time_zone(

@@ -1,7 +1,8 @@
-"""Logged features held against a real snapshot's rows: equal ones pass, any other is an error with its row."""
+"""Logged features held against rows worked out again: equal ones pass, any other is an error with its row."""
 
 from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
+from typing import Any
 
 import pytest
 
@@ -9,9 +10,11 @@ from creditrisk.contract import FEATURE_NAMES
 from creditrisk.decisions import DecisionRecord, GivenAttributes, LoanAsked
 from creditrisk.features import CustomerHistory, features_of_application
 from creditrisk.metric_store import Measure
+from creditrisk.recomputation import Recomputation, RecomputedRows, answer, sample_of
 from creditrisk.settings import Settings
-from creditrisk.snapshots import SnapshotManifest, Verdict
-from monitoring.skew import skew_measures
+from creditrisk.snapshots import SnapshotCatalog, SnapshotId, SnapshotManifest, Verdict
+from creditrisk.storage import Storage
+from monitoring.skew import skew_measures, take_sample
 from tests.creditrisk.snapshot_factory import SnapshotFactory, customers_table
 from tests.logged_decisions import decision, log
 
@@ -49,13 +52,44 @@ def right(snapshot: SnapshotManifest) -> list[DecisionRecord]:
     return [*records, first]
 
 
-def measured(settings: Settings, records: Sequence[DecisionRecord]) -> Measure:
+Rows = dict[int, dict[str, Any]]
+
+
+def job_rows() -> Rows:
+    """What the job makes of each customer."""
+    return {row["id"]: row for row in customers_table(list(IDS), AS_OF).to_pylist()}
+
+
+def work_out_again(settings: Settings, rows: Rows | None = None, **changes: object) -> None:
+    """Sample the day, and put what the job would have made of it where it puts it."""
+    lake = Storage(settings.lake_root)
+    key = take_sample(settings, DAY)
+    assert key is not None
+    sample, there = sample_of(lake, key), job_rows() if rows is None else rows
+    catalog = SnapshotCatalog(lake)
+    snapshots = []
+    for snapshot, customers in sample.customers.items():
+        is_there = catalog.exists(SnapshotId.parse(snapshot))
+        made = RecomputedRows(
+            snapshot=snapshot,
+            code_version="tests",
+            rows=[there[each] for each in customers if each in there] if is_there else [],
+            problem=None if is_there else f"snapshot {snapshot}: not in the lake",
+        )
+        snapshots.append(made.model_copy(update=changes))
+    answer(lake, key, Recomputation(sample=sample, code_version="tests", snapshots=snapshots))
+
+
+def measured(
+    settings: Settings, records: Sequence[DecisionRecord], rows: Rows | None = None, **changes: object
+) -> Measure:
     log(settings, records)
+    work_out_again(settings, rows, **changes)
     (measure,) = skew_measures(settings, DAY)
     return measure
 
 
-def test_what_was_decided_on_is_what_the_job_wrote(
+def test_what_was_decided_on_is_what_the_job_makes(
     market_settings: Settings, snapshot: SnapshotManifest
 ) -> None:
     found = measured(market_settings, right(snapshot))
@@ -66,6 +100,7 @@ def test_what_was_decided_on_is_what_the_job_wrote(
         0,
     )
     assert found.detail["compared"] == 81
+    assert found.words == "0 of 81 decisions rest on other features than the feature job's own."
 
 
 def test_any_other_value_fails_and_the_row_says_which(
@@ -79,6 +114,10 @@ def test_any_other_value_fails_and_the_row_says_which(
     found = measured(market_settings, records)
     assert (found.verdict, found.value) == (Verdict.FAIL, 1)
     assert "1 of 81 decisions" in found.words
+    assert (
+        "Of 1 the job makes the same row again that stands in the snapshot: the published table or"
+        in found.words
+    )
     (row,) = found.detail["rows"]
     assert row["decision_id"] == records[chosen].decision_id
     assert (row["customer"], row["feature"]) == (records[chosen].customer, "avg_amount_loans_previous")
@@ -105,6 +144,77 @@ def test_a_decision_that_the_job_gives_no_features_for_is_an_error(
     assert {row["computed"] for row in found.detail["rows"]} == {None}
 
 
+@pytest.mark.parametrize(
+    ("change", "columns", "faulty"),
+    [
+        (
+            {"amount_sum_micros": 1},
+            ["amount_sum_micros"],
+            2,
+        ),  # the next loan's mean, and a row that is another
+        ({"age": 90}, ["age"], 2),  # the newest loan's, and its row
+        ({"job_start_date": date(2020, 12, 31)}, ["job_start_date"], 2),
+    ],
+)
+def test_another_row_than_the_snapshots_is_an_error_before_the_snapshot(
+    market_settings: Settings,
+    snapshot: SnapshotManifest,
+    column: str,
+    again: Any,
+) -> None:
+    rows = job_rows()
+    chosen = next(
+        who for who, row in rows.items() if row["job_start_date"] is not None and row["loan_count"] > 1
+    )
+    before = rows[chosen]
+    rows[chosen] = before | {column: again}
+    found = measured(market_settings, right(snapshot), rows, code_version="older")
+    assert (found.verdict, found.value) == (Verdict.FAIL, 2)  # both on a row that is another
+    assert "1 of 81 decisions rest on other features" in found.words
+    assert "Of 1 customers the job makes another row than stands in the snapshot" in found.words
+    assert "whose code was older then and is tests now" in found.words
+    assert "published table" not in found.words
+    (told,) = found.detail["snapshot_rows"]
+    assert (told["customer"], told["snapshot"], told["column"]) == (chosen, snapshot.snapshot, column)
+    kept = before[column]
+    assert (told["in_snapshot"], told["computed"]) == (
+        (str(kept), str(again)) if isinstance(again, date) else (kept, again)
+    )
+
+
+def test_a_customer_whom_the_job_no_longer_makes_a_row_of_is_an_error(
+    market_settings: Settings, snapshot: SnapshotManifest
+) -> None:
+    rows = job_rows()
+    del rows[7]
+    found = measured(market_settings, right(snapshot), rows)
+    assert (found.verdict, found.value) == (Verdict.FAIL, 2)
+    (told,) = found.detail["snapshot_rows"]
+    assert (told["column"], told["in_snapshot"], told["computed"]) == ("id", 7, None)
+
+
+def test_a_landed_file_that_changed_is_a_warning_until_a_row_differs(
+    market_settings: Settings, snapshot: SnapshotManifest
+) -> None:
+    told = ["own.csv is not the file that was read: it has 1 rows, and had 2."]
+    found = measured(market_settings, right(snapshot), changed_files=told)
+    assert (found.verdict, found.value, found.detail["changed_files"]) == (Verdict.WARN, 0, told)
+    assert found.words.endswith(told[0])
+
+
+def test_a_snapshot_whose_own_rows_cannot_be_read_is_told(
+    market_settings: Settings, snapshot: SnapshotManifest
+) -> None:
+    log(market_settings, right(snapshot))
+    work_out_again(market_settings)
+    lake = Storage(market_settings.lake_root)
+    lake.remove(f"{SnapshotId.parse(snapshot.snapshot).folder}/customers/part-00001.parquet")
+    (found,) = skew_measures(market_settings, DAY)
+    assert (found.verdict, found.value) == (Verdict.PASS, 0)
+    assert "own rows cannot be read" in found.words
+    assert "customers/part-00001.parquet is missing" in found.words
+
+
 def test_decisions_on_a_snapshot_that_is_gone_are_left_out_and_named(
     market_settings: Settings, snapshot: SnapshotManifest
 ) -> None:
@@ -116,13 +226,31 @@ def test_decisions_on_a_snapshot_that_is_gone_are_left_out_and_named(
     both = measured(market_settings, right(snapshot))
     assert (both.verdict, both.detail["compared"]) == (Verdict.PASS, 81)
     assert list(both.detail["left_out"]) == [gone]
+    assert both.words.endswith(f"Left out: snapshot {gone}: not in the lake.")
 
 
-def test_no_more_than_the_sample_is_looked_at_and_no_decisions_are_not_judged(
+def test_the_decisions_compared_are_those_that_were_sampled(
     market_settings: Settings, snapshot: SnapshotManifest
 ) -> None:
     limits = market_settings.monitoring.model_copy(update={"skew_sample": 10})
     settings = market_settings.model_copy(update={"monitoring": limits})
-    assert measured(settings, right(snapshot)).detail["compared"] == 10
-    (nothing,) = skew_measures(settings, DAY + timedelta(days=3))
-    assert (nothing.verdict, nothing.value) == (Verdict.NOT_JUDGED, None)
+    found = measured(settings, right(snapshot))
+    assert found.detail["compared"] == 10
+    log(settings, [decision(1, decided_at=NOON, snapshot=snapshot.snapshot) for _ in range(200)])
+    assert skew_measures(settings, DAY) == [found]  # though others would be drawn now
+    assert take_sample(settings, DAY) != take_sample(settings, DAY)  # nothing is overwritten
+    assert skew_measures(settings, DAY) == [found]  # until the job has answered
+
+
+def test_without_decisions_there_is_no_sample_and_without_an_answer_no_verdict(
+    market_settings: Settings, snapshot: SnapshotManifest
+) -> None:
+    log(market_settings, right(snapshot))
+    take_sample(market_settings, DAY)
+    (unanswered,) = skew_measures(market_settings, DAY)
+    assert (unanswered.verdict, unanswered.value) == (Verdict.NOT_JUDGED, None)
+    assert unanswered.words == "Not judged: the job has not worked out the day's features again."
+    later = DAY + timedelta(days=3)
+    assert take_sample(market_settings, later) is None
+    (nothing,) = skew_measures(market_settings, later)
+    assert (nothing.verdict, nothing.words) == (Verdict.NOT_JUDGED, "Not judged: no decisions.")

@@ -14,7 +14,9 @@ prepare()
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException  # noqa: E402
 
 from creditrisk.metric_store import MetricStore  # noqa: E402
+from creditrisk.recomputation import sample_of  # noqa: E402
 from creditrisk.settings import Settings  # noqa: E402
+from creditrisk.storage import Storage  # noqa: E402
 from plugins import monitor_tasks  # noqa: E402
 from tests.logged_decisions import decision, log  # noqa: E402
 
@@ -59,6 +61,23 @@ def test_each_subject_and_the_results_can_be_measured(settings: Settings) -> Non
         assert monitor_tasks.measure(name, FORM, RUN) > 0
     assert monitor_tasks.measure_results(FORM, RUN) >= 0
     assert len(MetricStore(settings).between(DAY, DAY)) > 50
+
+
+def test_the_sampled_decisions_are_named_by_a_key_alone(settings: Settings) -> None:
+    key = monitor_tasks.sample_decisions(FORM, RUN)
+    sample = sample_of(Storage(settings.lake_root), key)
+    assert sample.day == DAY
+    assert sample.customers == {decision(1).snapshot: [1, 2]}
+    assert len(sample.decisions) == 2
+
+
+def test_without_decisions_the_job_has_nothing_to_do_and_the_day_says_so(settings: Settings) -> None:
+    day = date(2021, 1, 8)
+    with pytest.raises(AirflowSkipException, match="no decisions on 2021-01-08"):
+        monitor_tasks.sample_decisions({"day": str(day)}, RUN)
+    (kept,) = MetricStore(settings).between(day, day)
+    assert (kept.measure.metric, kept.measure.words) == ("skew_rows", "Not judged: no decisions.")
+    assert Storage(settings.lake_root).keys("reports") == []
 
 
 @pytest.mark.usefixtures("settings")

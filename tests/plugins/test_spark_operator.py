@@ -2,9 +2,10 @@ import os
 import subprocess
 import sys
 import time
-from datetime import date
+from datetime import UTC, datetime
 from itertools import pairwise
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import psutil
@@ -14,22 +15,37 @@ from tests.airflow_environment import prepare
 
 prepare()
 
+from airflow.providers.apache.spark.operators.spark_submit import SparkSubmitOperator  # noqa: E402
+
 from creditrisk.settings import PROJECT_ROOT, Settings  # noqa: E402
-from plugins.spark_operator import BuildFeatures  # noqa: E402
+from plugins.spark_operator import BuildFeatures, RecomputeCustomers, SparkJob  # noqa: E402
+
+RUN = SimpleNamespace(logical_date=None, run_after=datetime(2021, 1, 1, tzinfo=UTC), run_id="manual")
 
 
-def command_of(settings: Settings, landed_until: str | None = None) -> list[str]:
-    task = BuildFeatures(task_id="build_features")
-    task.prepare(settings, date(2020, 12, 31), landed_until)
+def command_of(
+    task: SparkJob, settings: Settings, monkeypatch: pytest.MonkeyPatch, **params: Any
+) -> list[str]:
+    """What is run for a form, up to where the provider would start it."""
+    monkeypatch.setattr("plugins.spark_operator.load_settings", lambda: settings)
+    monkeypatch.setattr(SparkSubmitOperator, "execute", lambda *_: None)
+    monkeypatch.setattr(BuildFeatures, "report", lambda *_: None)
+    task.execute({"params": {"as_of": None, "landed_until": None, **params}, "dag_run": RUN})
     command: list[str] = task._get_hook()._build_spark_submit_command(task.application)
     return command
 
 
-def test_the_command_line_has_the_job_the_master_and_every_setting_of_spark(tmp_path: Path) -> None:
+def built(settings: Settings, monkeypatch: pytest.MonkeyPatch, **params: Any) -> list[str]:
+    return command_of(BuildFeatures(task_id="build_features"), settings, monkeypatch, **params)
+
+
+def test_the_command_line_has_the_job_the_master_and_every_setting_of_spark(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from spark_jobs.configuration import spark_conf
 
     settings = Settings(_env_file=None, var_dir=tmp_path / "a b", market="mx", spark_driver_memory="700m")
-    command = command_of(settings)
+    command = built(settings, monkeypatch)
     assert command[:3] == ["spark-submit", "--master", "local[2]"]
     given = [word for flag, word in pairwise(command) if flag == "--conf"]
     assert given == [f"{name}={value}" for name, value in spark_conf(settings).items()]
@@ -38,25 +54,42 @@ def test_the_command_line_has_the_job_the_master_and_every_setting_of_spark(tmp_
     assert command[job + 1 :] == ["--as-of=2020-12-31", f"--lake={settings.lake_root[:-3]}", "--market=mx"]
 
 
-def test_the_form_s_landing_day_reaches_the_job(tmp_path: Path) -> None:
-    command = command_of(Settings(_env_file=None, var_dir=tmp_path), landed_until="2021-02-03")
-    assert command[-1] == "--landed-until=2021-02-03"
+def test_what_the_form_says_reaches_the_job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = Settings(_env_file=None, var_dir=tmp_path)
+    command = built(settings, monkeypatch, as_of="2021-02-01", landed_until="2021-02-03")
+    assert command[-4:-2] == ["--as-of=2021-02-01", "--landed-until=2021-02-03"]
 
 
-def test_a_lake_of_its_own_reaches_the_job(tmp_path: Path) -> None:
-    command = command_of(Settings(_env_file=None, var_dir=tmp_path, lake_url="s3://lake/one", market="pe"))
-    assert command[-2:] == ["--lake=s3://lake/one", "--market=pe"]
+def test_a_lake_of_its_own_reaches_the_job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = Settings(_env_file=None, var_dir=tmp_path, lake_url="s3://lake/one", market="pe")
+    assert built(settings, monkeypatch)[-2:] == ["--lake=s3://lake/one", "--market=pe"]
 
 
-def test_a_missing_connection_is_an_error_and_not_a_job_on_yarn(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_sample_reaches_the_job_that_works_it_out_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = Settings(_env_file=None, var_dir=tmp_path, market="mx")
+    sample = "reports/2021-01-10/skew-sample-0001.json"
+    command = command_of(RecomputeCustomers(sample=sample, task_id="recompute"), settings, monkeypatch)
+    assert command[:3] == ["spark-submit", "--master", "local[2]"]
+    job = command.index(str(PROJECT_ROOT / "spark_jobs" / "recompute_customers.py"))
+    assert command[job + 1 :] == [f"--sample={sample}", f"--lake={settings.lake_root[:-3]}", "--market=mx"]
+
+
+@pytest.mark.parametrize(
+    "task", [BuildFeatures(task_id="build_features"), RecomputeCustomers(sample="a key", task_id="recompute")]
+)
+def test_a_missing_connection_is_an_error_and_not_a_job_on_yarn(
+    task: SparkJob, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from airflow.sdk.exceptions import AirflowFailException
 
     monkeypatch.delenv("AIRFLOW_CONN_SPARK_DEFAULT")
     with pytest.raises(AirflowFailException, match="spark_default"):
-        BuildFeatures(task_id="build_features").execute({"params": {"as_of": "2020-12-31"}})
+        task.execute({"params": {"as_of": "2020-12-31", "landed_until": None}, "dag_run": RUN})
 
 
-def submitted(task: BuildFeatures, script: str) -> "subprocess.Popen[str]":
+def submitted(task: SparkJob, script: str) -> "subprocess.Popen[str]":
     task._hook = task._get_hook()
     process = subprocess.Popen(["bash", "-c", script], stdout=subprocess.PIPE, text=True)
     task._hook._submit_sp = process
@@ -73,8 +106,10 @@ def wait_for_descendants(process: Any, count: int) -> list[psutil.Process]:
     raise AssertionError(f"fewer than {count} processes below {process.pid}")
 
 
-def test_a_killed_task_leaves_no_driver_behind() -> None:
-    task = BuildFeatures(task_id="build_features")
+@pytest.mark.parametrize(
+    "task", [BuildFeatures(task_id="build_features"), RecomputeCustomers(sample="a key", task_id="recompute")]
+)
+def test_a_killed_task_leaves_no_driver_behind(task: SparkJob) -> None:
     with submitted(task, "bash -c 'sleep 300 & wait' & wait") as process:
         family = wait_for_descendants(process, 2)
         task.on_kill()
