@@ -8,7 +8,7 @@ again within seconds.
 
 | task | what it does | when it fails |
 |---|---|---|
-| `start_shadow` | refuses what may not serve; starts the challenge at share 0 | nothing has changed |
+| `start_shadow` | refuses what may not serve; starts the challenge at share 0 | nothing has changed, and an alert says why |
 | `shadow`, `share_05`, … | gives the challenger its share and judges it at intervals, holding no worker slot; the log and the return value have every number and limit | the challenge is **aborted**, for the reason in the log |
 | `approve` | asks an operator, under *Required Actions* | *Reject*, or nobody in time: the promotion is skipped |
 | `promote` | looks a last time, then lets the version decide on everybody | as above |
@@ -30,7 +30,13 @@ from plugins.assets import RELEASES
 from plugins.defaults import DEFAULT_ARGS
 from plugins.judge_step import JudgeStep, percent
 from plugins.release_form import model_version, reason
-from plugins.watch_tasks import note_failure, note_success
+from plugins.watch_tasks import (
+    note_failure,
+    note_no_release,
+    note_release_begun,
+    note_release_run_failure,
+    note_success,
+)
 
 canary = load_settings().canary
 step_timeout = timedelta(seconds=canary.step_longest_seconds + 2 * canary.judge_interval_seconds) + timedelta(
@@ -49,6 +55,7 @@ with DAG(
     # More than all steps together: a run that timed out would be ended without settling.
     dagrun_timeout=(len(percents) + 2) * step_timeout + approval_timeout,
     default_args=DEFAULT_ARGS,
+    on_failure_callback=note_release_run_failure,
     tags=["model", "release"],
     params={
         "version": model_version(),
@@ -65,7 +72,7 @@ with DAG(
     },
 ):
 
-    @task
+    @task(on_failure_callback=note_no_release, on_success_callback=note_release_begun)
     def start_shadow(*, params: Any = None, dag_run: Any = None) -> str:
         from plugins.release_tasks import start_shadow
 

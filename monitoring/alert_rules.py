@@ -7,7 +7,7 @@ from datetime import timedelta
 
 from creditrisk.release import ReleaseAction
 from creditrisk.snapshots import Verdict
-from monitoring.nightly_probe import NIGHT_OUTCOME, NIGHT_VERDICT, NIGHTLY_RUN, NIGHTLY_START
+from monitoring.nightly_probe import NIGHT_OUTCOME, NIGHT_VERDICT, NIGHTLY_RUN, NIGHTLY_START, OTHER_NIGHTS
 from monitoring.probes import (
     AIRFLOW_PARTS,
     LAKE,
@@ -41,6 +41,14 @@ def _drifted(*metrics: str) -> tuple[Days, ...]:
     """Days that drift, or weeks: a single noisy day is in the weeks of seven days, which must alert nobody either."""
     return Days(metrics, BAD, bad=3, of=5, parts="day/*"), Days(metrics, BAD, bad=8, of=9, parts="week/*")
 
+
+RELEASE_NOT_BEGUN = Rule(
+    "release_not_begun",
+    "A release could not begin",
+    Severity.WARNING,
+    Reported(),
+    "Read why in the words: nothing has changed; mend it, or release a version that may serve.",
+)
 
 TASK_FAILED = Rule(
     "task_failed",
@@ -81,6 +89,13 @@ RULES = (
         "Mend what the words name, then clear the failed task: what is served stays meanwhile.",
     ),
     Rule(
+        "other_night_failed",
+        "A night of another date has failed",
+        Severity.WARNING,
+        Lasting(OTHER_NIGHTS),
+        "Mend what the words name and clear the failed task; the newest night is not touched by it.",
+    ),
+    Rule(
         "quality_gate_failed",
         "The quality gate stopped a snapshot",
         Severity.CRITICAL,
@@ -95,6 +110,7 @@ RULES = (
         "Read the checks that warn, before one of them stops a night.",
     ),
     TASK_FAILED,
+    RELEASE_NOT_BEGUN,
     Rule(
         "release_aborted",
         "A release was aborted",

@@ -1,24 +1,31 @@
 """Whether the nightly run has done its work: by the snapshots published and the rows of nights, never by asking for a run.
 
-A run that nobody started leaves no trace to ask for. Pure.
+A run that nobody started leaves no trace to ask for. What was run or published ahead of its slot is not the night's work,
+for the loans of the last hours were not in it. Pure.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta, tzinfo
+from datetime import date, datetime, time, timedelta, tzinfo
 
 from creditrisk.metric_store import Measure, Measured
 from creditrisk.nights import Night, Outcome
 from creditrisk.probe_store import Look
 from creditrisk.snapshots import Verdict
 
-NIGHTLY_START, NIGHTLY_RUN = "nightly start", "nightly run"
+NIGHTLY_START, NIGHTLY_RUN, OTHER_NIGHTS = "nightly start", "nightly run", "nights of other dates"
 """The probes."""
 
 NIGHT_OUTCOME, NIGHT_VERDICT = "night_outcome", "night_verdict"
 """The measures that are made of the rows of nights."""
 
 SWITCHED_OFF = "The nightly run is switched off."
+
+_REMEMBERED = timedelta(days=7)
+"""How long a failed run of another date, which nobody runs again, is somebody's business."""
+
+_MOST_WORDS = 5
+"""Failed runs of other dates that are spelt out; of the others it is said how many."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +36,8 @@ class Published:
     """When the market's first snapshot was published: before, no night was missed."""
     newest: date
     """The latest date of a snapshot that was ever published."""
+    last_at: Mapping[date, datetime]
+    """When a snapshot of each of the last dates was published last."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,11 +60,21 @@ class NightlyPlan:
         slot: datetime = croniter(self.schedule, wall).get_prev(datetime)
         return slot.replace(tzinfo=self.zone), slot.date() - timedelta(days=1)
 
+    def is_ahead(self, as_of: date, moment: datetime) -> bool:
+        """Whether a moment is before the slot of a date, which is the first one after that day; never without a schedule."""
+        if not self.schedule:
+            return False
+        from croniter import croniter
+
+        end_of_day = datetime.combine(as_of + timedelta(days=1), time()) - timedelta(seconds=1)
+        slot: datetime = croniter(self.schedule, end_of_day).get_next(datetime)
+        return moment < slot.replace(tzinfo=self.zone)
+
 
 def nightly_looks(
     plan: NightlyPlan, published: Published | None, nights: Sequence[Night], now: datetime
 ) -> list[Look]:
-    """Whether the last night that is due has begun, and whether it has come to its end.
+    """Whether the last night that is due has begun and come to its end, and whether runs of other dates have failed.
 
     Args:
         plan: when it is due.
@@ -63,20 +82,39 @@ def nightly_looks(
         nights: at least those of the last days.
         now: an aware moment.
     """
+    return [*_last_night(plan, published, nights, now), _other_nights(plan, nights, now)]
+
+
+def measured_nights(plan: NightlyPlan, nights: Sequence[Night]) -> list[Measured]:
+    """Each date's last run in its slot or later as measures, so that rules of days can be held against them."""
+    last = _last_of_dates(night for night in nights if not plan.is_ahead(night.as_of, night.started_at))
+    return [measured for night in last for measured in (_outcome(night), _verdict(night))]
+
+
+def _last_night(
+    plan: NightlyPlan, published: Published | None, nights: Sequence[Night], now: datetime
+) -> list[Look]:
     due = plan.due(now)
     if due is None:
         return [look._replace(is_gone=True) for look in _unjudged(SWITCHED_OFF)]
     slot, as_of = due
     if published is None or slot < published.first_at:
         return _unjudged(f"Nothing was published yet when the run of {slot:%Y-%m-%d %H:%M} was due.")
-    if published.newest >= as_of:
-        done = f"The snapshot of {published.newest} is published; {as_of} was due."
-        return [Look(NIGHTLY_START, Verdict.PASS, done), Look(NIGHTLY_RUN, Verdict.PASS, done)]
-    runs = [night for night in nights if night.as_of >= as_of]
+
+    def is_its_work(day: date, moment: datetime) -> bool:
+        return day >= as_of and moment >= slot and not plan.is_ahead(day, moment)
+
+    done = [day for day, moment in published.last_at.items() if is_its_work(day, moment)]
+    if done:
+        words = f"The snapshot of {max(done)} is published; {as_of} was due."
+        return [Look(NIGHTLY_START, Verdict.PASS, words), Look(NIGHTLY_RUN, Verdict.PASS, words)]
+    runs = [night for night in nights if is_its_work(night.as_of, night.started_at)]
     behind = f"The newest snapshot published is of {published.newest}."
     if not runs:
-        never = f"No run for {as_of} has begun, which was due to start at {slot:%Y-%m-%d %H:%M %Z}. {behind}"
-        return [Look(NIGHTLY_START, Verdict.FAIL, never), Look(NIGHTLY_RUN, Verdict.NOT_JUDGED, never)]
+        never = f"No run for {as_of} has begun, which was due to start at {slot:%Y-%m-%d %H:%M %Z}."
+        early = " It was run before that." if any(night.as_of == as_of for night in nights) else ""
+        words = f"{never}{early} {behind}"
+        return [Look(NIGHTLY_START, Verdict.FAIL, words), Look(NIGHTLY_RUN, Verdict.NOT_JUDGED, words)]
     newest = max(runs, key=lambda night: (night.as_of, night.started_at))
     begun = f"The run for {newest.as_of} began at {newest.started_at.astimezone(plan.zone):%Y-%m-%d %H:%M %Z}"
     return [
@@ -85,10 +123,43 @@ def nightly_looks(
     ]
 
 
-def measured_nights(nights: Sequence[Night]) -> list[Measured]:
-    """Each date's last run as measures, so that rules of days can be held against them."""
-    last = {night.as_of: night for night in sorted(nights, key=lambda night: (night.as_of, night.started_at))}
-    return [measured for night in last.values() for measured in (_outcome(night), _verdict(night))]
+def _other_nights(plan: NightlyPlan, nights: Sequence[Night], now: datetime) -> Look:
+    """Runs that no slot asked for: of a date before the newest, ahead of their slot, or of no schedule at all."""
+    others = [
+        night
+        for night in _last_of_dates(nights)
+        if now - night.started_at <= _REMEMBERED and _is_other(plan, night, nights)
+    ]
+    failed = [night for night in others if night.outcome is Outcome.FAILED]
+    if failed:
+        told = [f"The run for {night.as_of} failed: {night.why}." for night in failed[::-1]]
+        more = [f"And {len(told) - _MOST_WORDS} more."] * (len(told) > _MOST_WORDS)
+        return Look(OTHER_NIGHTS, Verdict.FAIL, " ".join([*told[:_MOST_WORDS], *more]))
+    running = [night for night in others if night.outcome is Outcome.RUNNING]
+    if running:
+        return Look(OTHER_NIGHTS, Verdict.NOT_JUDGED, f"The run for {running[-1].as_of} goes on.")
+    return Look(
+        OTHER_NIGHTS,
+        Verdict.PASS,
+        f"Of the dates that were run by themselves in the last {_REMEMBERED.days} days none is left failed.",
+    )
+
+
+def _is_other(plan: NightlyPlan, night: Night, nights: Iterable[Night]) -> bool:
+    if not plan.schedule or plan.is_ahead(night.as_of, night.started_at):
+        return True
+    return any(
+        each.as_of > night.as_of
+        and each.started_at < night.started_at
+        and not plan.is_ahead(each.as_of, each.started_at)
+        for each in nights
+    )
+
+
+def _last_of_dates(nights: Iterable[Night]) -> list[Night]:
+    """The run that began last of each date, by date."""
+    ordered = sorted(nights, key=lambda night: (night.as_of, night.started_at))
+    return list({night.as_of: night for night in ordered}.values())
 
 
 def _unjudged(words: str) -> list[Look]:

@@ -18,7 +18,14 @@ from creditrisk.snapshots import Verdict
 from creditrisk.storage import Storage
 from monitoring.alert_rules import RULES, STORE_AWAY
 from monitoring.alerting import Broken, Changes, Seen, changes
-from monitoring.nightly_probe import NightlyPlan, measured_nights, nightly_looks
+from monitoring.nightly_probe import (
+    NIGHT_OUTCOME,
+    NIGHT_VERDICT,
+    SWITCHED_OFF,
+    NightlyPlan,
+    measured_nights,
+    nightly_looks,
+)
 from monitoring.probes import PATIENCE, POSTGRES, look_at_parts, monitoring_look
 from monitoring.rule_kinds import Rule
 from monitoring.watch_reads import StoreState, WatchReads, serving_words
@@ -57,10 +64,12 @@ class Watch:
         with changing_alerts(self.settings, reads.now) as writer:
             taken_over = self._take_over(writer)
             nights, store = reads.nights(), reads.store()
-            measures = [*reads.measures(store.newest_measured, _DAYS), *measured_nights(nights)]
+            measures = [*reads.measures(store.newest_measured, _DAYS), *measured_nights(self._plan, nights)]
             looks += self._looks_at_work(reads, nights, store)
             probes = keep_looks(writer.cursor, writer.schema, looks, reads.now)
             gone = {look.name: look.words for look in looks if look.is_gone}
+            if not self._plan.schedule:
+                gone |= dict.fromkeys((NIGHT_OUTCOME, NIGHT_VERDICT), SWITCHED_OFF)
             seen = Seen(measures, probes, [each for each in releases if reads.is_news(each)], gone)
             found = changes(RULES, seen, writer.open_alerts(), now=reads.now, zone=self.settings.zone)
             self._write(writer, found, serving_words(releases, store.snapshot, reads.today))
@@ -149,20 +158,18 @@ class Watch:
 
     def _looks_at_work(self, reads: WatchReads, nights: Sequence[Night], store: StoreState) -> list[Look]:
         """Looks at what Postgres itself knows."""
-        alerts = self.settings.alerts
-        late_after = timedelta(minutes=alerts.nightly_late_minutes)
-        plan = NightlyPlan(self.settings.nightly_schedule, self.settings.zone, late_after)
-        yesterday = reads.today - timedelta(days=1)
+        settings, yesterday = self.settings, reads.today - timedelta(days=1)
+        late_days = settings.alerts.monitoring_late_days
         return [
-            Look(POSTGRES, Verdict.PASS, f"It answers: schema {self.settings.database_schema}."),
-            *nightly_looks(plan, store.published, nights, reads.now),
-            monitoring_look(
-                self.settings.monitoring_schedule,
-                store.newest_measured,
-                yesterday,
-                alerts.monitoring_late_days,
-            ),
+            Look(POSTGRES, Verdict.PASS, f"It answers: schema {settings.database_schema}."),
+            *nightly_looks(self._plan, store.published, nights, reads.now),
+            monitoring_look(settings.monitoring_schedule, store.newest_measured, yesterday, late_days),
         ]
+
+    @property
+    def _plan(self) -> NightlyPlan:
+        late_after = timedelta(minutes=self.settings.alerts.nightly_late_minutes)
+        return NightlyPlan(self.settings.nightly_schedule, self.settings.zone, late_after)
 
     def _write(self, writer: AlertWriter, found: Changes, serving: str) -> None:
         for broken in found.started:

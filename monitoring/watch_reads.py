@@ -91,7 +91,15 @@ class WatchReads:
                 (self.today, self.now),
             )
             ((first_at, newest, measured, snapshot),) = cursor.fetchall()
-        published = Published(first_at, newest) if first_at and newest else None
+            cursor.execute(
+                sql.SQL(
+                    "SELECT as_of, max(published_at) FROM {} "
+                    "WHERE action = 'publish' AND published_at <= %s AND as_of >= %s GROUP BY as_of"
+                ).format(publications),
+                (self.now, self.today - timedelta(days=_NIGHTS)),
+            )
+            last_at = dict(cursor.fetchall())
+        published = Published(first_at, newest, last_at) if first_at and newest else None
         return StoreState(published, measured, snapshot)
 
     def measures(self, newest: date | None, days: int) -> list[Measured]:

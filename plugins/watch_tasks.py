@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from creditrisk.settings import Settings, load_settings
@@ -125,6 +126,52 @@ def note_run_success(context: Any) -> None:
         dag_id = context["dag"].dag_id
         words = f"The run {context['run_id']} of {dag_id} has gone well."
         watch_of(load_settings()).report_over(TASK_FAILED, dag_id, words)
+
+
+def note_no_release(context: Any) -> None:
+    """A release has failed for good before its shadow began: the first task's callback."""
+    from monitoring.alert_rules import RELEASE_NOT_BEGUN
+
+    with _quietly():
+        task, error = context["ti"], context.get("exception")
+        words = (
+            f"{task.task_id} of the run {task.run_id} failed{f': {error}' if error and str(error) else '.'}"
+        )
+        watch_of(load_settings()).report(RELEASE_NOT_BEGUN, "", words)
+
+
+def note_release_begun(context: Any) -> None:
+    """A release has begun, so that an earlier one's failure to is over: the first task's callback."""
+    from monitoring.alert_rules import RELEASE_NOT_BEGUN
+
+    with _quietly():
+        words = f"The run {context['ti'].run_id} has begun a release."
+        watch_of(load_settings()).report_over(RELEASE_NOT_BEGUN, "", words)
+
+
+def note_release_run_failure(context: Any) -> None:
+    """A release's run has failed: its callback, for where no shadow began and no task could say so, as it was killed.
+
+    Once a shadow has begun, the run's end is told as an abort, or by its settling.
+    """
+    from monitoring.alert_rules import RELEASE_NOT_BEGUN
+
+    with _quietly():
+        settings, run = load_settings(), context.get("dag_run")
+        if run is not None and run.start_date and _has_begun_a_shadow(settings, run.start_date):
+            return
+        reason = str(context.get("reason") or "failed").replace("_", " ")
+        words = f"The run {context['run_id']} ended, and no shadow began in it: {reason}."
+        watch_of(settings).report(RELEASE_NOT_BEGUN, "", words)
+
+
+def _has_begun_a_shadow(settings: Settings, since: datetime) -> bool:
+    from creditrisk.release import ReleaseAction
+    from creditrisk.release_ledger import ReleaseLedger
+    from creditrisk.storage import Storage
+
+    history = ReleaseLedger(Storage(settings.registry_root)).history()
+    return any(record.action is ReleaseAction.CHALLENGE and record.at >= since for record in history)
 
 
 @contextmanager

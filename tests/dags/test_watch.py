@@ -4,7 +4,16 @@ from typing import Any
 
 import pytest
 
-from plugins.watch_tasks import note_failure, note_run_failure, note_run_success, note_skip, note_success
+from plugins.watch_tasks import (
+    note_failure,
+    note_no_release,
+    note_release_begun,
+    note_release_run_failure,
+    note_run_failure,
+    note_run_success,
+    note_skip,
+    note_success,
+)
 from tests.dags.conftest import parse
 
 TOLD = ("train_model", "promote_model", "roll_back_model", "remove_expired", "monitor_model", "abort_release")
@@ -39,9 +48,15 @@ def test_every_run_does_too_as_a_killed_task_says_nothing(dags: Mapping[str, Any
     assert dags[dag_id].on_success_callback == note_run_success
 
 
-def test_of_a_release_only_its_settling_does_as_an_abort_is_told_by_itself(dags: Mapping[str, Any]) -> None:
-    told = [task.task_id for task in dags["release_model"].tasks if task.on_failure_callback]
-    assert told == ["settle"]
+def test_of_a_release_its_beginning_and_its_settling_do_as_an_abort_is_told_by_itself(
+    dags: Mapping[str, Any],
+) -> None:
+    dag = dags["release_model"]
+    told = {task.task_id: list(task.on_failure_callback) for task in dag.tasks if task.on_failure_callback}
+    assert told == {"start_shadow": [note_no_release], "settle": [note_failure]}
+    over = {task.task_id: list(task.on_success_callback) for task in dag.tasks if task.on_success_callback}
+    assert over == {"start_shadow": [note_release_begun], "settle": [note_success]}
+    assert dag.on_failure_callback == note_release_run_failure
 
 
 def test_the_watch_tells_nobody_of_itself(dags: Mapping[str, Any]) -> None:

@@ -8,7 +8,7 @@ import pytest
 from creditrisk.settings import PROJECT_ROOT
 from monitoring import drift, incoming, results, service_level, skew
 from monitoring.alert_rules import BY_NAME, RULES
-from monitoring.nightly_probe import NIGHT_OUTCOME, NIGHT_VERDICT, NIGHTLY_RUN, NIGHTLY_START
+from monitoring.nightly_probe import NIGHT_OUTCOME, NIGHT_VERDICT, NIGHTLY_RUN, NIGHTLY_START, OTHER_NIGHTS
 from monitoring.probes import (
     AIRFLOW_PARTS,
     LAKE,
@@ -24,7 +24,7 @@ from monitoring.rule_kinds import Lasting, Rule
 RUNBOOK = (PROJECT_ROOT / "docs" / "runbook.md").read_text()
 SECTIONS = dict(section.split("\n\n", 1) for section in RUNBOOK.split("\n## ")[1:])
 PROBES = {
-    POSTGRES, LAKE, REGISTRY, MLFLOW, MONITORING, NIGHTLY_RUN, NIGHTLY_START, SERVICE, *SERVICE_PARTS.values(),
+    POSTGRES, LAKE, REGISTRY, MLFLOW, MONITORING, NIGHTLY_RUN, NIGHTLY_START, OTHER_NIGHTS, SERVICE, *SERVICE_PARTS.values(),
     *(f"airflow {part}" for part in AIRFLOW_PARTS),
 }  # fmt: skip
 METRICS = {

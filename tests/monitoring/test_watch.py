@@ -169,6 +169,37 @@ class TestPlantedNights:
         before.night(as_of)
         assert before.look(DAY, hour=9) == ["-quality_gate_failed"]
 
+    def test_a_date_published_ahead_of_its_slot_hides_no_night_that_never_started(
+        self, before: WatchedMonth
+    ) -> None:
+        as_of = self.morning(before)
+        before.night(as_of, began=datetime(as_of.year, as_of.month, as_of.day, 15, tzinfo=UTC))
+        before.night(
+            DAY + timedelta(days=9), began=datetime(as_of.year, as_of.month, as_of.day, 16, tzinfo=UTC)
+        )
+        assert before.look(DAY, hour=5) == ["+nightly_never_started"]
+        before.night(as_of)
+        assert before.look(DAY, hour=9) == ["-nightly_never_started"]
+
+    def test_an_older_date_that_is_run_again_and_fails(self, before: WatchedMonth) -> None:
+        before.night(self.morning(before))
+        by_hand, older = datetime(DAY.year, DAY.month, DAY.day, 9, tzinfo=UTC), DAY - timedelta(days=3)
+        before.night(older, "failed", None, began=by_hand)
+        assert before.look(DAY, hour=10) == ["+other_night_failed"]
+        assert before.look(DAY, hour=11) == []
+        (alert,) = open_alerts(before.settings)
+        assert alert.words == f"The run for {older} failed: simulated."
+        before.night(older, "skipped", began=by_hand)
+        assert before.look(DAY, hour=12) == ["-other_night_failed"]
+
+    def test_a_night_that_failed_before_the_schedule_was_switched_off(self, before: WatchedMonth) -> None:
+        as_of = self.morning(before)
+        before.night(as_of, "failed", None)
+        assert before.look(DAY, hour=3) == ["+nightly_failed"]
+        before.settings = before.settings.model_copy(update={"nightly_schedule": ""})
+        assert before.look(DAY, hour=4) == ["+other_night_failed", "-nightly_failed"]
+        assert before.look(DAY + timedelta(days=7), hour=4)[-1:] == ["-other_night_failed"]
+
     def test_a_gate_that_warns_once_alerts_nobody_and_twice_it_does(self, before: WatchedMonth) -> None:
         told = []
         for number, verdict in enumerate(["warn", "pass", "pass", "warn", "warn", "pass", "pass"]):
@@ -222,7 +253,9 @@ class TestPlantedParts:
         seen = {probe.name: probe.verdict for probe in probes(before.settings)}
         assert seen[SPOOL] is FAIL
         assert seen["postgres"] is Verdict.PASS
-        assert {"nightly start", "nightly run", "monitoring", SERVICE, LAKE} <= set(seen)
+        assert {"nightly start", "nightly run", "nights of other dates", "monitoring", SERVICE, LAKE} <= set(
+            seen
+        )
 
 
 class TestGone:

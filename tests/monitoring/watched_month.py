@@ -46,15 +46,29 @@ class WatchedMonth:
         self.chance = np.random.default_rng(self.seed)
         OnlineStore(self.settings).migrate()
 
-    def night(self, as_of: date, outcome: str = "published", verdict: str | None = "pass") -> None:
-        """A night's row, and the publication if it came to one; again, it is mended."""
-        began = datetime(as_of.year, as_of.month, as_of.day, 2, tzinfo=UTC) + timedelta(days=1)
+    def night(
+        self,
+        as_of: date,
+        outcome: str = "published",
+        verdict: str | None = "pass",
+        began: datetime | None = None,
+    ) -> None:
+        """A night's row, and the publication if it came to one; again, it is mended.
+
+        Args:
+            as_of: its date.
+            outcome: how it stands.
+            verdict: the quality gate's.
+            began: when somebody ran it by hand; None: it was in its slot.
+        """
+        run_id = "by hand" if began else "nightly"
+        began = began or datetime(as_of.year, as_of.month, as_of.day, 2, tzinfo=UTC) + timedelta(days=1)
         ended = None if outcome == "running" else began + timedelta(minutes=4)
         self.run(
             "INSERT INTO {}.nights (as_of, run_id, started_at, ended_at, verdict, outcome, why) "
-            "VALUES (%s, 'nightly', %s, %s, %s, %s, 'simulated') ON CONFLICT (as_of, run_id) DO UPDATE SET "
+            "VALUES (%s, %s, %s, %s, %s, %s, 'simulated') ON CONFLICT (as_of, run_id) DO UPDATE SET "
             "ended_at = excluded.ended_at, verdict = excluded.verdict, outcome = excluded.outcome",
-            as_of, began, ended, verdict, outcome,
+            as_of, run_id, began, ended, verdict, outcome,
         )  # fmt: skip
         if outcome == "published":
             snapshot = f"{as_of}-0123456789ab"

@@ -16,6 +16,7 @@ prepare()
 
 from airflow.sdk.exceptions import AirflowFailException  # noqa: E402
 
+from creditrisk import release_ledger  # noqa: E402
 from creditrisk.alert_store import changing_alerts  # noqa: E402
 from creditrisk.kept_alerts import KeptAlerts  # noqa: E402
 from creditrisk.online_store import OnlineStore  # noqa: E402
@@ -25,6 +26,7 @@ from plugins import watch_tasks  # noqa: E402
 from plugins.alerts import page_url, runbook_url, send_due, watch_of  # noqa: E402
 from tests.conftest import free_port  # noqa: E402
 from tests.creditrisk.kept_rows import open_alerts, probes, recent_alerts, unsent_deliveries  # noqa: E402
+from tests.planted_versions import plant  # noqa: E402
 from tests.plugins.listening import HttpListener, listening  # noqa: E402
 
 
@@ -251,6 +253,42 @@ class TestRuns:
         watch_tasks.note_failure(failed())
         watch_tasks.note_run_failure(self.ended())
         assert [alert.subject for alert in open_alerts(settings)] == ["train_model.train"]
+
+
+class TestReleaseThatCannotBegin:
+    def start(self, **more: Any) -> dict[str, Any]:
+        task = SimpleNamespace(dag_id="release_model", task_id="start_shadow", run_id="a run")
+        return {"ti": task, **more}
+
+    def run(self, **more: Any) -> dict[str, Any]:
+        began = SimpleNamespace(start_date=datetime.now(UTC) - timedelta(minutes=1))
+        return {"dag_run": began, "run_id": "a run", "reason": "task_failure", **more}
+
+    def test_is_told_once_until_one_begins(self, settings: Settings) -> None:
+        watch_tasks.note_no_release(self.start(exception=ValueError("version v may not serve")))
+        watch_tasks.note_release_run_failure(self.run())
+        (alert,) = open_alerts(settings)
+        assert (alert.rule, alert.subject) == ("release_not_begun", "")
+        assert alert.words == "start_shadow of the run a run failed: version v may not serve"
+        watch_tasks.note_release_begun(self.start())
+        assert open_alerts(settings) == []
+        assert recent_alerts(settings, 1)[0].ended_because == "The run a run has begun a release."
+
+    def test_is_told_by_its_run_where_its_task_was_killed(self, settings: Settings) -> None:
+        watch_tasks.note_release_run_failure(self.run())
+        (alert,) = open_alerts(settings)
+        assert alert.words == "The run a run ended, and no shadow began in it: task failure."
+
+    def test_a_run_whose_shadow_began_is_told_as_its_abort(self, settings: Settings) -> None:
+        for version in ("2020-12-30-aaaaaaaaaa", "2020-12-31-bbbbbbbbbb"):
+            plant(Storage(settings.registry_root), version)
+        release_ledger.promote(settings, "2020-12-30-aaaaaaaaaa", by="ana", reason="the first one")
+        release_ledger.challenge(settings, "2020-12-31-bbbbbbbbbb", 0.0, by="ana", reason="looks better")
+        watch_tasks.note_release_run_failure(self.run())
+        assert open_alerts(settings) == []
+        later = SimpleNamespace(start_date=datetime.now(UTC) + timedelta(seconds=1))
+        watch_tasks.note_release_run_failure(self.run(dag_run=later))
+        assert [alert.rule for alert in open_alerts(settings)] == ["release_not_begun"]
 
 
 def test_callbacks_and_releases_end_well_whatever_goes_wrong(
