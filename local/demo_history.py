@@ -6,7 +6,8 @@
 It is made up, and says so wherever it is met: decisions carry the key name "demo history", nights the run ids
 "generated …", loans the ids from 900,000,000. What can be real is: the version in service scores, the feature job builds
 the last night from all the landed files and is held against the rest, the quality gate judges every night, and monitoring
-measures every day as it does each morning. It goes into the generated loans' own market, unless another is named.
+measures every day as it does each morning, skew only on the last one, for which Spark works customers out again. It goes
+into the generated loans' own market, unless another is named.
 """
 
 import argparse
@@ -31,7 +32,7 @@ from local.demo_month import Fault
 from local.demo_removal import remove
 from local.demo_snapshots import SnapshotWriter
 from local.demo_tables import DemoTables
-from local.demo_telling import NIGHT_AT, Telling, Wanted
+from local.demo_telling import NIGHT_AT, Telling, Wanted, spark_session
 from local.progress import Progress, StackError, fail
 from local.walkthrough import SAMPLE
 
@@ -84,6 +85,9 @@ class DemoHistory:
                 publish_snapshot(self.settings, str(served), publish_older=True)
             tables.count_traffic()
             tables.analyze()
+        if self.wanted.real_nights:
+            with self.progress.step(f"Working out the customers of {self.days[-1]} again"):
+                self._recompute(self.days[-1])
         with self.progress.step("Measuring every day"):
             self._measure(self.wanted.measured(self.days), release.champion)
         return telling.said(served)
@@ -105,6 +109,16 @@ class DemoHistory:
     def days(self) -> list[date]:
         """The days of the history that are over, oldest first."""
         return [self.last - timedelta(days=back) for back in reversed(range(self.wanted.days))]
+
+    def _recompute(self, day: date) -> None:
+        """Have the feature job's code work out the day's sampled customers again, as each morning does."""
+        from monitoring.skew import take_sample
+        from spark_jobs.recomputing import recompute
+
+        sample = take_sample(self.settings, day)
+        if sample is not None:
+            with spark_session(self.settings) as session:
+                recompute(self.settings, sample, session)
 
     def _measure(self, days: Sequence[date], champion: str) -> None:
         """Measure all days as each morning does, several at a time: each waits for Postgres most of its time."""

@@ -23,7 +23,13 @@ from creditrisk.contract import (
     contract_fingerprint,
 )
 from creditrisk.errors import SnapshotDamaged
-from creditrisk.snapshots import FeatureStatistics, SnapshotCatalog, SnapshotId, SnapshotManifest
+from creditrisk.snapshots import (
+    FeatureStatistics,
+    InputFile,
+    SnapshotCatalog,
+    SnapshotId,
+    SnapshotManifest,
+)
 from local.demo_customers import DATE, LABEL, LoanBook
 from local.demo_month import Outcomes, statuses
 
@@ -39,7 +45,14 @@ class SnapshotWriter:
     catalog: SnapshotCatalog
     like: SnapshotManifest
 
-    def write(self, book: LoanBook, outcomes: Outcomes, as_of: date, at: datetime) -> SnapshotManifest:
+    def write(
+        self,
+        book: LoanBook,
+        outcomes: Outcomes,
+        as_of: date,
+        at: datetime,
+        landed: Sequence[InputFile] = (),
+    ) -> SnapshotManifest:
         """Write the book's loans as the snapshot of a day, and put it in force.
 
         Args:
@@ -47,6 +60,7 @@ class SnapshotWriter:
             outcomes: of the history's loans.
             as_of: the day.
             at: when it is said to have been built.
+            landed: the loans files that have landed besides those of the snapshot that this one is like.
         """
         began = time.monotonic()
         status = list(statuses(book.rows, as_of, outcomes))
@@ -74,6 +88,7 @@ class SnapshotWriter:
                 "customers_digest": digest,
                 "code_version": GENERATED,
                 "created_at": at,
+                "inputs": [*self.like.inputs, *landed],
                 "counts": self._counts(book, outcomes, as_of),
                 "newest_loan_date": max(columns[DATE]),
                 "features": {

@@ -1,5 +1,6 @@
 """A generated history told day by day: the decisions, the loans that follow, what lands, and the night that ends the day."""
 
+import hashlib
 import os
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -17,7 +18,7 @@ from creditrisk.refresh import judge_snapshot
 from creditrisk.registry import ModelRegistry
 from creditrisk.release import ReleaseRecord
 from creditrisk.settings import Settings
-from creditrisk.snapshots import SnapshotId, SnapshotManifest
+from creditrisk.snapshots import InputFile, SnapshotId, SnapshotManifest
 from creditrisk.storage import Storage
 from local.demo_customers import RAW_NAMES, LoanBook
 from local.demo_month import DRIFT_DAYS, Application, Fault, Outcomes, Story
@@ -67,6 +68,8 @@ class Telling:
     say: Callable[[str], None]
     """Is told how far the story is."""
     outcomes: Outcomes = field(default_factory=Outcomes)
+    landed: list[InputFile] = field(default_factory=list)
+    """Loans files of the story so far."""
     decisions: int = 0
     real: list[str] = field(default_factory=list)
 
@@ -130,7 +133,13 @@ class Telling:
         ):
             if rows:
                 text = "".join(",".join(line) + "\n" for line in [header, *rows])
-                lake.create(f"raw/{kind}/{day}/{STEM}-{day}.csv", text.encode())
+                key = f"raw/{kind}/{day}/{STEM}-{day}.csv"
+                lake.create(key, text.encode())
+                if kind == "loans":
+                    digest = hashlib.sha256(text.encode()).hexdigest()
+                    self.landed.append(
+                        InputFile(url=f"{lake.url}/{key}", landed=day, rows=len(rows), sha256=digest)
+                    )
 
     def _last_night(self, book: LoanBook, day: date, before: SnapshotId) -> SnapshotId:
         faults = self.wanted.faults
@@ -151,7 +160,7 @@ class Telling:
             manifest = self._built(as_of)
             require_same(book, self.outcomes, manifest, self.writer.catalog)
         else:
-            manifest = self.writer.write(book, self.outcomes, as_of, began)
+            manifest = self.writer.write(book, self.outcomes, as_of, began, self.landed)
         report = judge_snapshot(self.settings, manifest.snapshot)
         seconds = _NIGHT_SECONDS * np.random.default_rng((self.wanted.seed, 3, as_of.toordinal())).uniform(
             0.9, 1.3

@@ -317,7 +317,22 @@ def test_generated_nights_can_be_told_from_the_markets_own(system: System, histo
     )
     assert [row[:2] for row in own] == [(system.newest, "published")]  # by the tasks of make run themselves
     assert own[0][2] in ("pass", "warn")
-    ((first, last),) = system.query(
-        "SELECT min(day), max(day) FROM {schema}.metrics WHERE metric = 'skew_rows' AND verdict = 'pass'"
+    days = system.query(
+        "SELECT day, verdict, value, words FROM {schema}.metrics WHERE metric = 'skew_rows' ORDER BY day"
     )
-    assert (last - first) >= timedelta(days=MEASURED - 1)
+    *earlier, (newest, *found) = days
+    assert {each[0] for each in days} >= {newest - timedelta(days=back) for back in range(MEASURED)}
+    assert {each[1] for each in earlier} == {"not judged"}
+    assert found[:2] == ["pass", 0], found
+
+
+def test_a_mornings_run_has_the_job_work_the_days_customers_out_again(system: System, history: str) -> None:  # noqa: ARG001
+    question = "SELECT day, verdict, value, detail->>'compared' FROM {{schema}}.metrics WHERE metric = 'skew_rows' AND day {}"
+    ((newest, *found),) = system.query(question.format("= (SELECT max(day) FROM {schema}.metrics)"))
+    day = str(newest - timedelta(days=1))
+    run_id, state = system.run_dag("monitor_model", {"day": day})
+    assert state == "success", system.log("monitor_model", run_id, "recompute")
+    assert "customers worked out again." in system.log("monitor_model", run_id, "recompute")
+    ((_, *again),) = system.query(question.format(f"= '{day}'"))
+    assert again[:2] == found[:2] == ["pass", 0]
+    assert int(again[2]) > DECISIONS / 2

@@ -11,7 +11,7 @@ from creditrisk.online_store import OnlineStore
 from creditrisk.refresh import judge_snapshot
 from creditrisk.release_ledger import promote
 from creditrisk.settings import Settings
-from creditrisk.snapshots import SnapshotCatalog, SnapshotId
+from creditrisk.snapshots import InputFile, SnapshotCatalog, SnapshotId
 from creditrisk.storage import Storage
 from local import demo_snapshots
 from local.demo_customers import LoanBook
@@ -62,6 +62,8 @@ class OwnMarket:
         book.take_until(self.newest)
         with mock.patch.object(demo_snapshots, "GENERATED", "the feature job"):
             writer = SnapshotWriter(catalog, catalog.manifest(simple))
-            own = writer.write(book, Outcomes(), self.newest, self.now)
+            key = f"raw/loans/{self.newest}/loans.csv"
+            landed = InputFile(url=catalog.lake.url_of(key), landed=self.newest, rows=len(rows))
+            own = writer.write(book, Outcomes(), self.newest, self.now, [landed])
         catalog.lake.remove_folder(simple.folder)
         judge_snapshot(settings, own.snapshot)

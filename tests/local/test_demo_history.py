@@ -5,10 +5,12 @@ Days are fixed, so that the month is the same on every day it is generated on.
 
 from collections import Counter
 from collections.abc import Callable
+from contextlib import nullcontext
 from datetime import UTC, date, datetime, timedelta
 from uuid import UUID
 
 import pytest
+from pyspark.sql import SparkSession
 
 from creditrisk.monitoring_limits import MonitoringLimits
 from creditrisk.online_store import OnlineStore
@@ -17,7 +19,7 @@ from creditrisk.results_limits import ResultsLimits
 from creditrisk.settings import Settings
 from creditrisk.snapshots import SnapshotCatalog
 from creditrisk.storage import Storage
-from local import demo_history
+from local import demo_history, demo_telling
 from local.demo_customers import LoanBook
 from local.demo_history import DemoHistory
 from local.demo_month import FIRST_LOAN_ID, Fault
@@ -29,6 +31,9 @@ from monitoring.watch import Watch
 from tests.creditrisk.published_market import ask
 from tests.local.own_market import OwnMarket
 from tests.monitoring.watched_month import WELL
+from tests.spark_jobs.conftest import spark
+
+__all__ = ["spark"]
 
 NEWEST = date(2021, 6, 24)
 NOON = datetime(2021, 6, 25, 12, tzinfo=UTC)
@@ -81,11 +86,14 @@ def test_a_healthy_month_is_silent_and_every_view_has_something_true_to_say(told
 
     verdicts = dict(ask(settings, "SELECT verdict, count(*)::int FROM {schema}.metrics GROUP BY 1", "reader"))
     assert set(verdicts) == {"pass", "not judged"}
-    for metric in ("skew_rows", "drift_test", "score_population_stability_index", "snapshot_age_days"):
+    for metric in ("drift_test", "score_population_stability_index", "snapshot_age_days"):
         question = (
             f"SELECT count(DISTINCT day)::int, max(verdict) FROM {{schema}}.metrics WHERE metric = '{metric}'"
         )
         assert ask(settings, question, "reader") == [(MEASURED, "pass")], metric
+
+    unmeasured = "SELECT verdict, count(*)::int FROM {schema}.metrics WHERE metric = 'skew_rows' GROUP BY 1"
+    assert ask(settings, unmeasured, "reader") == [("not judged", MEASURED)]  # nobody ran Spark
 
     ((decided, keys, first, last, arms),) = ask(
         settings,
@@ -109,6 +117,40 @@ def test_a_healthy_month_is_silent_and_every_view_has_something_true_to_say(told
     assert {rest for _, _, *rest_of in nights for rest in [tuple(rest_of)]} == {("published", "pass")}
     words = "SELECT DISTINCT substring(why FROM '[(].*') FROM {schema}.nights"
     assert ask(settings, words, "reader") == [("(Generated, and not built by the feature job.)",)]
+
+
+def test_the_last_days_customers_are_worked_out_again_by_the_feature_job(
+    market: Settings, spark: SparkSession, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in (demo_history, demo_telling):
+        monkeypatch.setattr(module, "spark_session", lambda _: nullcontext(spark))
+    settings = market.model_copy(update={"spark_master": "local[2]"})
+    wanted = Wanted(5, 300, MARKET.seed, 1, 2, with_report=False)
+    DemoHistory(settings, wanted, Progress(), now=NOON).make()
+    question = (
+        "SELECT day, verdict, value, words FROM {schema}.metrics WHERE metric = 'skew_rows' ORDER BY day"
+    )
+    before, last = ask(settings, question, "reader")
+    assert before[:3] == (NEWEST - timedelta(days=1), "not judged", None)
+    assert before[3] == "Not judged: the job has not worked out the day's features again."
+    ((decided,),) = ask(
+        settings,
+        f"SELECT count(*)::int FROM {{schema}}.decisions WHERE decided_at::date = '{NEWEST}'",
+        "reader",
+    )
+    told = f"0 of {decided} decisions rest on other features than the feature job's own."
+    assert last == (NEWEST, "pass", 0, told)
+    catalog = SnapshotCatalog(Storage(settings.lake_root))
+    rested_on = catalog.current(NEWEST - timedelta(days=1))
+    assert rested_on is not None
+    files = catalog.manifest(rested_on).inputs  # the generated night's own, and not those of the day after
+    assert [file.landed for file in files[1:]] == sorted(
+        date.fromisoformat(day)
+        for day in catalog.lake.folders("raw/loans")
+        if day != str(NEWEST) and day <= str(rested_on.as_of)
+    )
+    remove(settings)
+    assert catalog.lake.keys("reports") == []
 
 
 def test_outcomes_come_weeks_later_for_loans_that_were_granted(told: Teller) -> None:
