@@ -129,20 +129,29 @@ def end_night(
     _write(settings, as_of, run_id, {**facts, "outcome": str(outcome), "why": why[:_WORDS]})
 
 
-def fail_unended(settings: Settings, run_id: str, why: str) -> int:
-    """Say of a run that nobody ended, as its process was killed or its time was up, that it failed.
+def end_untold(settings: Settings, run_id: str, why: str, outcome: Outcome = Outcome.FAILED) -> int:
+    """Say how a run ended whose tasks did not: it was killed, its time was up, or it was marked by hand.
 
     Returns how many rows that changed, 0 or 1; raises what :func:`begin_night` does.
     """
     with _writing(settings) as (cursor, table):
         cursor.execute(
             sql.SQL(
-                "UPDATE {} SET outcome = 'failed', why = %s, ended_at = now(), "
+                "UPDATE {} SET outcome = %s, why = %s, ended_at = now(), "
                 "seconds = extract(epoch FROM now() - started_at) WHERE run_id = %s AND outcome = 'running'"
             ).format(table),
-            (why[:_WORDS], run_id),
+            (str(outcome), why[:_WORDS], run_id),
         )
         return int(cursor.rowcount)
+
+
+def running_runs(settings: Settings) -> list[str]:
+    """Airflow's ids of the runs that have not ended, as far as their tasks have said; raises what :func:`begin_night` does."""
+    with _writing(settings) as (cursor, table):
+        cursor.execute(
+            sql.SQL("SELECT DISTINCT run_id FROM {} WHERE outcome = 'running' ORDER BY run_id").format(table)
+        )
+        return [run_id for (run_id,) in cursor.fetchall()]
 
 
 def recent_nights(connection: extensions.connection, schema: str, limit: int = 60) -> list[Night]:

@@ -4,7 +4,7 @@ A note that cannot be written is logged, and that is all: no good night fails fo
 """
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import date
 from typing import Any
@@ -13,6 +13,8 @@ from creditrisk.settings import load_settings
 from plugins.run_date import run_date
 
 logger = logging.getLogger(__name__)
+
+DAG_ID = "refresh_features"
 
 
 @contextmanager
@@ -79,13 +81,29 @@ def note_task_failed(context: Any) -> None:
 
 def note_run_failed(context: Any) -> None:
     """A run has failed: its callback, for where no task could say so, as it was killed or the run's time was up."""
-    from creditrisk.nights import fail_unended
+    from creditrisk.nights import end_untold
 
     with _quietly():
         reason = str(context.get("reason") or "failed").replace("_", " ")
-        fail_unended(
-            load_settings(), context["run_id"], f"the run ended without a word of its task: {reason}"
-        )
+        end_untold(load_settings(), context["run_id"], f"the run ended without a word of its task: {reason}")
+
+
+def note_ended_elsewhere(count_runs: Callable[..., int]) -> None:
+    """End the rows of runs that Airflow has as ended while no task of theirs said so, as when a run is marked by hand.
+
+    Args:
+        count_runs: counts runs by DAG, ids and states: a running task's ``get_dr_count``. Of runs that Airflow does not
+            know it counts none.
+    """
+    from creditrisk.nights import Outcome, end_untold, running_runs
+
+    with _quietly():
+        settings = load_settings()
+        for run_id in running_runs(settings):
+            for state, outcome in (("failed", Outcome.FAILED), ("success", Outcome.SKIPPED)):
+                if count_runs(dag_id=DAG_ID, run_ids=[run_id], states=[state]):
+                    why = f"Airflow has the run as {state}, and none of its tasks said so: it was marked by hand"
+                    end_untold(settings, run_id, why, outcome)
 
 
 def _date_of(snapshot: str) -> date:

@@ -1,7 +1,7 @@
 """What the task of ``watch`` does, and what failed tasks and releases tell it: one call each."""
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from creditrisk.settings import Settings, load_settings
 from plugins.alerts import send_due, tell_kept, watch_of
 from plugins.failures import told_plainly
+from plugins.night_notes import note_ended_elsewhere
 
 if TYPE_CHECKING:
     from monitoring.alerting import Changes
@@ -17,11 +18,14 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 
-def look_and_send() -> dict[str, int]:
+def look_and_send(count_runs: Callable[..., int] | None = None) -> dict[str, int]:
     """Look once, then send what is due; how many alerts started, go on and ended, and how many messages got out.
 
     Where Postgres is away at a second look in a row, that is told without it, once on each channel, and the task ends
     well: it has done its work.
+
+    Args:
+        count_runs: what :func:`plugins.night_notes.note_ended_elsewhere` asks; None: nobody is asked.
 
     Raises:
         AirflowFailException: a setting is missing, or the store refuses.
@@ -29,6 +33,8 @@ def look_and_send() -> dict[str, int]:
     from creditrisk.errors import StoreUnavailable
 
     settings = load_settings()
+    if count_runs:
+        note_ended_elsewhere(count_runs)
     with told_plainly():
         watch = watch_of(settings)
         try:

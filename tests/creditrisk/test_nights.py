@@ -7,7 +7,7 @@ import psycopg2
 import pytest
 
 from creditrisk.errors import StoreError
-from creditrisk.nights import Outcome, begin_night, end_night, fail_unended, recent_nights
+from creditrisk.nights import Outcome, begin_night, end_night, end_untold, recent_nights
 from creditrisk.online_store import OnlineStore
 from creditrisk.settings import Settings
 from tests.creditrisk.published_market import ask
@@ -36,7 +36,7 @@ def test_a_run_is_ended_once_for_each_date_of_its_own(market_settings: Settings)
     OnlineStore(market_settings).migrate()
     begin_night(market_settings, DAY, "run")
     end_night(market_settings, DAY, "run", Outcome.SKIPPED, "older")
-    assert fail_unended(market_settings, "run", "gone") == 0
+    assert end_untold(market_settings, "run", "gone") == 0
     end_night(market_settings, DAY, "never begun", Outcome.FAILED, "x" * 5000)
     assert sorted(recent(market_settings)) == [
         (DAY, "never begun", Outcome.FAILED),

@@ -126,6 +126,31 @@ def test_a_run_that_nobody_ended_fails_by_its_id_alone_and_an_ended_one_keeps_it
     assert night(settings) == failed
 
 
+@pytest.mark.parametrize(("state", "outcome"), [("failed", "failed"), ("success", "skipped")])
+def test_a_run_that_was_marked_by_hand_ends_at_the_next_look(
+    settings: Settings, state: str, outcome: str
+) -> None:
+    def count_runs(*, dag_id: str, run_ids: list[str], states: list[str]) -> int:
+        assert dag_id == "refresh_features"
+        return [known.get(run_id) in states for run_id in run_ids].count(True)
+
+    known = {RUN: "running", "another": state}  # and nothing of a run that was generated
+    for run_id in (RUN, "another", "generated"):
+        night_notes.note_begun(LATER, run_id)
+    night_notes.note_ended_elsewhere(count_runs)
+    rows = {row.run_id: row for row in nights(settings)}
+    assert {run_id: row.outcome for run_id, row in rows.items()} == {
+        RUN: "running", "another": outcome, "generated": "running",
+    }  # fmt: skip
+    assert rows["another"].ended_at is not None
+    assert rows["another"].why == (
+        f"Airflow has the run as {state}, and none of its tasks said so: it was marked by hand"
+    )
+    known[RUN] = state
+    night_notes.note_ended_elsewhere(count_runs)
+    assert {row.outcome for row in nights(settings)} == {outcome, "running"}
+
+
 def test_a_run_that_is_cleared_begins_anew(settings: Settings) -> None:
     snapshot = SnapshotFactory(settings).write(LATER).snapshot
     night_notes.note_begun(LATER, RUN)
