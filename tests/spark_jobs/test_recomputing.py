@@ -1,5 +1,6 @@
 """What is worked out again for some customers is what the job wrote of them, and what has changed since is told."""
 
+import hashlib
 from collections.abc import Sequence
 from datetime import date
 from pathlib import Path
@@ -139,6 +140,20 @@ def test_files_outside_a_landing_day_and_of_odd_names_are_found_again(lake: Lake
     lake.land([loan(3, id=3)], name="deeper/x%y.csv")
     landed = lake.build()
     assert by_id(rows_of(lake, landed, [3])) == landed.customers()
+
+
+def test_a_lake_in_s3_is_worked_out_again_from_copies(lake: Lake, s3_url: str) -> None:
+    in_s3 = Lake(lake.settings.model_copy(update={"lake_url": s3_url}), lake.spark)
+    text = csv_text([loan(1, id=1), loan(2, id=2, job_start_date="3021-09-18")])
+    in_s3.storage.create(f"raw/loans/{AS_OF}/the loans.csv", text.encode())
+    built = in_s3.build()
+    (recorded,) = built.manifest.inputs
+    assert recorded.sha256 == hashlib.sha256(text.encode()).hexdigest()
+    found = rows_of(in_s3, built, [1, 2])
+    assert (found.problem, found.changed_files) == (None, [])
+    assert [row["years_on_the_job"] for row in found.rows] == [10, None]
+    in_s3.storage.remove(f"raw/loans/{AS_OF}/the loans.csv")
+    assert str(rows_of(in_s3, built, [1]).problem).endswith(f"no longer there: {recorded.url}")
 
 
 def test_the_command_tells_a_missing_sample_in_one_line(
