@@ -7,10 +7,12 @@ for the loans of the last hours were not in it. Pure.
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta, tzinfo
+from typing import NamedTuple
 
 from creditrisk.metric_store import Measure, Measured
 from creditrisk.nights import Night, Outcome
 from creditrisk.probe_store import Look
+from creditrisk.settings import Settings
 from creditrisk.snapshots import Verdict
 
 NIGHTLY_START, NIGHTLY_RUN, OTHER_NIGHTS = "nightly start", "nightly run", "nights of other dates"
@@ -49,6 +51,12 @@ class NightlyPlan:
     zone: tzinfo
     late_after: timedelta
 
+    @classmethod
+    def of(cls, settings: Settings) -> "NightlyPlan":
+        """The market's."""
+        late_after = timedelta(minutes=settings.alerts.nightly_late_minutes)
+        return cls(settings.nightly_schedule, settings.zone, late_after)
+
     def due(self, now: datetime) -> tuple[datetime, date] | None:
         """The newest slot whose time is up, and its date: the day before, as the run itself takes it."""
         if not self.schedule:
@@ -69,6 +77,27 @@ class NightlyPlan:
         end_of_day = datetime.combine(as_of + timedelta(days=1), time()) - timedelta(seconds=1)
         slot: datetime = croniter(self.schedule, end_of_day).get_next(datetime)
         return moment < slot.replace(tzinfo=self.zone)
+
+
+class Due(NamedTuple):
+    """The newest night whose time is up, and whether a run of it has begun."""
+
+    as_of: date
+    has_begun: bool
+
+
+def due_night(plan: NightlyPlan, nights: Sequence[Night], now: datetime) -> Due | None:
+    """The newest night that is due, by the rows of nights alone; None where no night had begun before it.
+
+    Args:
+        plan: when it is due.
+        nights: at least those of the last days.
+        now: an aware moment.
+    """
+    due = plan.due(now)
+    if due is None or not any(night.started_at < due[0] for night in nights):
+        return None
+    return Due(due[1], any(_is_work_of(plan, due, night.as_of, night.started_at) for night in nights))
 
 
 def nightly_looks(
@@ -100,15 +129,11 @@ def _last_night(
     slot, as_of = due
     if published is None or slot < published.first_at:
         return _unjudged(f"Nothing was published yet when the run of {slot:%Y-%m-%d %H:%M} was due.")
-
-    def is_its_work(day: date, moment: datetime) -> bool:
-        return day >= as_of and moment >= slot and not plan.is_ahead(day, moment)
-
-    done = [day for day, moment in published.last_at.items() if is_its_work(day, moment)]
+    done = [day for day, moment in published.last_at.items() if _is_work_of(plan, due, day, moment)]
     if done:
         words = f"The snapshot of {max(done)} is published; {as_of} was due."
         return [Look(NIGHTLY_START, Verdict.PASS, words), Look(NIGHTLY_RUN, Verdict.PASS, words)]
-    runs = [night for night in nights if is_its_work(night.as_of, night.started_at)]
+    runs = [night for night in nights if _is_work_of(plan, due, night.as_of, night.started_at)]
     behind = f"The newest snapshot published is of {published.newest}."
     if not runs:
         never = f"No run for {as_of} has begun, which was due to start at {slot:%Y-%m-%d %H:%M %Z}."
@@ -121,6 +146,12 @@ def _last_night(
         Look(NIGHTLY_START, Verdict.PASS, f"{begun}."),
         Look(NIGHTLY_RUN, *_how_it_stands(newest, begun, behind)),
     ]
+
+
+def _is_work_of(plan: NightlyPlan, due: tuple[datetime, date], day: date, moment: datetime) -> bool:
+    """Whether what was done for a date at a moment is, or makes up for, the work of a night that is due."""
+    slot, as_of = due
+    return day >= as_of and moment >= slot and not plan.is_ahead(day, moment)
 
 
 def _other_nights(plan: NightlyPlan, nights: Sequence[Night], now: datetime) -> Look:

@@ -168,8 +168,7 @@ class Watch:
 
     @property
     def _plan(self) -> NightlyPlan:
-        late_after = timedelta(minutes=self.settings.alerts.nightly_late_minutes)
-        return NightlyPlan(self.settings.nightly_schedule, self.settings.zone, late_after)
+        return NightlyPlan.of(self.settings)
 
     def _write(self, writer: AlertWriter, found: Changes, serving: str) -> None:
         for broken in found.started:

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 
 from airflow.api_fastapi.common.db.common import SessionDep
 from fastapi import APIRouter, HTTPException
@@ -11,6 +11,7 @@ from fastapi.responses import HTMLResponse
 from creditrisk.contract import ROW_RULES
 from creditrisk.nights import Night
 from creditrisk.snapshots import QualityReport, SnapshotManifest
+from monitoring.nightly_probe import Due, NightlyPlan, due_night
 from plugins.operators_page.access import NIGHTLY
 from plugins.operators_page.airflow_runs import run_of
 from plugins.operators_page.plots import Figure, Series, lines
@@ -38,6 +39,8 @@ class Row:
     night: Night | None
     first: date | None = None
     """Of a stretch the oldest date."""
+    was_early: bool = False
+    """It was run, and only ahead of its slot."""
 
     @property
     def quarantined_share(self) -> float | None:
@@ -75,19 +78,23 @@ def is_daily(schedule: str) -> bool:
     return len(fields) == 5 and fields[2:] == ["*", "*", "*"] and all(field.isdigit() for field in fields[:2])
 
 
-def rows_of(nights: Sequence[Night], *, every_day: bool) -> list[Row]:
-    """The table's lines: the nights, newest first, and between them the dates that had no run.
+def rows_of(nights: Sequence[Night], *, every_day: bool, due: Due | None = None) -> list[Row]:
+    """The table's lines: the nights, newest first, and between them the dates that had no run, up to the one that is due.
 
     Long ago is a date that anybody may run, and years without a run are one line.
 
     Args:
         nights: newest first.
         every_day: whether there should be one a day.
+        due: the newest night that is due; None: dates after the newest run are left out.
     """
     rows: list[Row] = []
     for night in nights:
-        if every_day and rows:
-            rows += _without(night.as_of + timedelta(days=1), rows[-1].as_of - timedelta(days=1))
+        if every_day and (rows or due):
+            last = rows[-1].as_of - timedelta(days=1) if rows else date.max
+            rows += _without(night.as_of + timedelta(days=1), min(last, due.as_of) if due else last)
+            if due and not due.has_begun and night.as_of == due.as_of != (rows[-1].as_of if rows else None):
+                rows.append(Row(night.as_of, None, was_early=True))
         rows.append(Row(night.as_of, night))
     return rows
 
@@ -185,7 +192,11 @@ def show(
     return page.render(
         "nights.html",
         view="nights",
-        rows=rows_of(shown, every_day=is_daily(page.settings.nightly_schedule)),
+        rows=rows_of(
+            shown,
+            every_day=is_daily(page.settings.nightly_schedule),
+            due=None if before else due_night(NightlyPlan.of(page.settings), nights, datetime.now(UTC)),
+        ),
         figures=figures_of(nights, served.snapshot if served else None),
         before=before,
         older=shown[-1].as_of if len(nights) > len(shown) else None,

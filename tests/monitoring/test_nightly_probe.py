@@ -15,8 +15,10 @@ from monitoring.nightly_probe import (
     NIGHTLY_RUN,
     NIGHTLY_START,
     OTHER_NIGHTS,
+    Due,
     NightlyPlan,
     Published,
+    due_night,
     measured_nights,
     nightly_looks,
 )
@@ -150,6 +152,25 @@ class TestLooks:
         now = NOW + timedelta(days=1)
         assert late.due(now) == (SLOT, DUE)
         assert verdicts(nightly_looks(late, published(DUE + timedelta(days=1)), [], now)) == (PASS, PASS)
+
+
+class TestDueNight:
+    """What the table of nights says of the newest one."""
+
+    def test_has_begun_where_a_run_did_in_its_slot_or_later(self) -> None:
+        before, in_time = night(DUE - timedelta(days=1), Outcome.FAILED), night(DUE, Outcome.RUNNING)
+        ahead = night(DUE, Outcome.PUBLISHED, started_at=SLOT - timedelta(hours=11))
+        assert due_night(PLAN, [before], NOW) == Due(DUE, has_begun=False)
+        assert due_night(PLAN, [before, ahead], NOW) == Due(DUE, has_begun=False)
+        assert due_night(PLAN, [before, ahead, in_time], NOW) == Due(DUE, has_begun=True)
+
+    def test_nothing_is_due_before_the_first_night_and_without_a_schedule(self) -> None:
+        assert due_night(PLAN, [], NOW) is None
+        assert (
+            due_night(PLAN, [night(DUE - timedelta(days=99), Outcome.RUNNING, started_at=NOW)], NOW) is None
+        )
+        off = NightlyPlan("", UTC, timedelta(hours=3))
+        assert due_night(off, [night(DUE, Outcome.PUBLISHED)], NOW) is None
 
 
 class TestOtherNights:

@@ -252,6 +252,19 @@ class TestEveryView:
         assert "Its rows are not in the lake any more." in answer.text
         assert "<script>alert" not in answer.text
 
+    def test_the_newest_night_has_a_row_although_it_never_started(
+        self, login: Any, market_settings: Settings
+    ) -> None:
+        OnlineStore(market_settings).migrate()
+        as_of = TODAY - timedelta(days=3)
+        began = datetime(as_of.year, as_of.month, as_of.day, 2, tzinfo=UTC) + timedelta(days=1)
+        insert(
+            market_settings, "nights", as_of=as_of, run_id="nightly", started_at=began, outcome="published"
+        )
+        text = login("op").get("/operators/nights").text
+        assert "Nothing ran for this date." in text
+        assert text.index(f">{as_of + timedelta(days=1)}</th>") < text.index(f">{as_of}</a>")
+
     def test_a_night_of_long_ago_does_not_bury_the_others(self, login: Any, lived_in: Settings) -> None:
         insert(lived_in, "nights", as_of=TODAY - timedelta(days=2001), run_id="by hand", outcome="published")
         text = login("op").get("/operators/nights").text

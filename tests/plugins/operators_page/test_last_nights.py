@@ -8,6 +8,7 @@ from tests.airflow_environment import prepare
 prepare()
 
 from creditrisk.nights import Night  # noqa: E402
+from monitoring.nightly_probe import Due  # noqa: E402
 from plugins.operators_page.last_nights import Row, figures_of, is_daily, newest_of, rows_of  # noqa: E402
 
 
@@ -39,6 +40,28 @@ def test_a_date_that_had_no_run_has_a_row_of_its_own_where_there_should_be_one_a
         (10, True), (9, True), (9, True), (8, False), (7, False), (6, True),
     ]  # fmt: skip
     assert [row.as_of.day for row in rows_of(nights, every_day=False)] == [10, 9, 9, 6]
+
+
+def test_the_newest_night_that_never_started_has_a_row() -> None:
+    nights = [night(8), night(7)]
+    never = rows_of(nights, every_day=True, due=Due(date(2021, 1, 10), has_begun=False))
+    assert [(row.as_of.day, row.night is not None) for row in never] == [
+        (10, False), (9, False), (8, True), (7, True),
+    ]  # fmt: skip
+    assert len(rows_of(nights, every_day=True, due=Due(date(2021, 1, 8), has_begun=True))) == 2
+    assert len(rows_of(nights, every_day=False, due=Due(date(2021, 1, 10), has_begun=False))) == 2
+
+
+def test_a_night_that_was_only_run_ahead_of_its_slot_has_a_row_beside_that_run() -> None:
+    due = Due(date(2021, 1, 9), has_begun=False)
+    ahead = [night(20), night(9, run_id="by hand"), night(9, run_id="by hand too"), night(8)]
+    rows = [
+        (row.as_of.day, row.night is not None, row.was_early)
+        for row in rows_of(ahead, every_day=True, due=due)
+    ]
+    assert rows == [
+        (20, True, False), (9, False, True), (9, True, False), (9, True, False), (8, True, False),
+    ]  # fmt: skip
 
 
 def test_all_runs_of_a_date_are_on_one_page() -> None:
