@@ -120,8 +120,12 @@ def _freshness(manifest: SnapshotManifest, limits: QualityLimits) -> Check:
             sentence="There is no loan in the snapshot.",
         )
     age = (manifest.as_of - manifest.newest_loan_date).days
-    says = f"The newest loan is of {manifest.newest_loan_date}, {age} days before the snapshot's date."
+    says = f"The newest loan is of {manifest.newest_loan_date}, {_days(age)} before the snapshot's date."
     return _check(name, age, warn, fail, says, "{} days")
+
+
+def _days(count: int) -> str:
+    return "1 day" if count == 1 else f"{count:,} days"
 
 
 def _lost_references(lost: Sequence[SnapshotId], reference: SnapshotManifest | None) -> Check:
@@ -166,7 +170,7 @@ def _feature_checks(
         if feature.nullable:
             checks.append(
                 _not_judged(
-                    f"null share of {feature.name}",
+                    f"change in null share of {feature.name}",
                     limits.null_share_change_warn,
                     limits.null_share_change_fail,
                     why,
@@ -202,7 +206,7 @@ def _out_of_bounds(feature: Feature, statistics: FeatureStatistics, limits: Qual
         limits.out_of_bounds_share_warn,
         limits.out_of_bounds_share_fail,
         f"{statistics.out_of_bounds:,} of {values:,} values of {feature.name} are not between "
-        f"{feature.lower:,g} and {feature.upper:,g} ({share:.3%}); found {_range(statistics)}.",
+        f"{feature.lower:,.12g} and {feature.upper:,.12g} ({share:.3%}); found {_range(statistics)}.",
         "{:.3%}",
     )
 
@@ -223,7 +227,7 @@ def _null_share_change(
 ) -> Check:
     now, then = _null_share(statistics), _null_share(before)
     return _check(
-        f"null share of {feature.name}",
+        f"change in null share of {feature.name}",
         abs(now - then),
         limits.null_share_change_warn,
         limits.null_share_change_fail,

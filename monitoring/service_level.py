@@ -44,7 +44,7 @@ def service_level_measures(settings: Settings, day: date) -> list[Measure]:
 def age_measure(metric: str, part: str, what: str, as_of: date, day: date, warn: int, fail: int) -> Measure:
     """Days from the date of data to a day."""
     days = (day - as_of).days
-    says = f"{what} is of {as_of}, {days:,} days before {day}."
+    says = f"{what} is of {as_of}, {days:,} {'day' if days == 1 else 'days'} before {day}."
     return held(metric, part, days, Limits(warn, fail, "{:g} days"), says)
 
 
@@ -102,8 +102,8 @@ def _model_ages(settings: Settings, day: date, window: Window) -> list[Measure]:
     warn, fail = limits.model_age_days_warn, limits.model_age_days_fail
     try:
         release = ReleaseLedger(Storage(settings.registry_root)).served_at(window.end)
-    except NothingServed as nothing:
-        return [not_judged(MODEL_AGE, "champion", str(nothing), warn)]
+    except NothingServed:
+        return [not_judged(MODEL_AGE, "champion", f"nothing had been released by the end of {day}", warn)]
     measures = []
     for part, version in (("champion", release.champion), ("challenger", release.challenger)):
         if version is not None:

@@ -5,14 +5,16 @@ A figure has no colours, which are the stylesheet's, and says in words what it s
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
 
-from plugins.operators_page.formats import figure
+from plugins.operators_page.formats import figure, percent
 
 Moment = date | datetime
+_Said = Callable[[float], str]
+"""How a value is written."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +74,8 @@ def lines(
         from_zero: whether the axis begins at 0.
         words: what the figure shows; else it is told from the series.
     """
-    annotations = [_label(name, value) for name, value in limits if name]
+    said: _Said = (lambda value: percent(value, 2)) if share else figure
+    annotations = [_label(f"{name} {said(value)}", value) for name, value in limits if name]
     layout = {
         "height": height,
         "margin": {"l": 48, "r": 16, "t": 24, "b": 40},
@@ -88,7 +91,7 @@ def lines(
         "shapes": [_limit(value) for _, value in limits],
         "annotations": annotations,
     }
-    return _figure([_trace(one) for one in series], layout, height, words or _told(series, limits))
+    return _figure([_trace(one) for one in series], layout, height, words or _told(series, limits, said))
 
 
 def bars(
@@ -189,22 +192,23 @@ def _limit(value: float) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _label(name: str, value: float) -> dict[str, Any]:
+def _label(text: str, value: float) -> dict[str, Any]:
     return {
-        "xref": "paper", "x": 1, "xanchor": "right", "y": value, "yanchor": "bottom", "showarrow": False, "text": f"{name} {figure(value)}",
+        "xref": "paper", "x": 1, "xanchor": "right", "y": value, "yanchor": "bottom", "showarrow": False, "text": text,
         "font": {"size": 11},
     }  # fmt: skip
 
 
-def _told(series: Sequence[Series], limits: Sequence[tuple[str, float]]) -> str:
+def _told(series: Sequence[Series], limits: Sequence[tuple[str, float]], said_as: _Said) -> str:
     said = []
     for one in series:
         known = [value for value in one.y if value is not None]
         if known:
+            count = f"{len(known)} value{'s' if len(known) > 1 else ''}"
             said.append(
-                f"{one.name}: {len(known)} values, the newest {figure(known[-1])}, the highest {figure(max(known))}"
+                f"{one.name}: {count}, the newest {said_as(known[-1])}, the highest {said_as(max(known))}"
             )
-    said += [f"{name or 'and'} {figure(value)}" for name, value in limits]
+    said += [f"{name or 'and'} {said_as(value)}" for name, value in limits]
     return "; ".join(said) or "nothing to draw"
 
 

@@ -94,8 +94,8 @@ def next_of(
     """
     if run is None:
         return [
-            "No run of release_model takes this challenge further, and nobody judges it.",
-            "It stays as it is until somebody aborts it, promotes the challenger, or rolls back.",
+            "No run of release_model judges this challenge or takes it further.",
+            "It stays as it is until somebody else gives it a greater share, aborts it, promotes the challenger, or rolls back.",
         ]
     step = challenge.steps[-1]
     greater = [share for share in limits.steps if share > step.share]

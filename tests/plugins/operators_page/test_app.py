@@ -226,7 +226,7 @@ class TestEveryView:
             ("nights", ["15.00 %", "published"]),
             ("models", [CHAMPION, BAD, "refused"]),
             (f"models?version={CHALLENGER}", ["What changed against the champion", "Promote at once"]),
-            ("release", ["nobody judges it", "120", "flips", "Drawn from the second look on."]),
+            ("release", ["No run of release_model judges", "120", "flips", "Drawn from the second look on."]),
             ("drift", ["population stability index", "0.31", "50.0 %", "10.00 %", "+0.0100", "data-figure", "drift/report"]),
             ("drift?feature=age", ["9 decisions&#39; customers against 9 reference rows"]),
             (f"decision?id={DECISION.decision_id}", ["Approved: the probability of being late, 0.250000", "R01_AGE"]),

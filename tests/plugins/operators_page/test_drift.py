@@ -106,5 +106,5 @@ def test_a_vintage_s_shares_are_of_the_decisions_that_can_have_an_outcome() -> N
     assert (nothing.labelled_share, nothing.late_share, nothing.estimate_error) == (None, None, None)
     figure = results_figure([vintage(), vintage(month=date(2020, 12, 1), roc_auc=None)])
     assert figure is not None
-    assert "champion v, realised: 1 values" in figure.words
+    assert "champion v, realised: 1 value," in figure.words
     assert "champion v, expected: 2 values" in figure.words
