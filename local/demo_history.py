@@ -132,7 +132,7 @@ class DemoHistory:
         tasks: list[Callable[[], object]] = []
         if self.wanted.with_report:
             tasks.append(partial(write_report, self.settings, self.days[-1]))
-        for day in days:
+        for day in reversed(days):  # whoever looks meanwhile sees that yesterday is measured
             tasks.append(partial(monitor_day, self.settings, day, references=references))
             tasks.append(partial(measure_results, self.settings, day))
         with ThreadPoolExecutor(min(_MOST_AT_ONCE, os.cpu_count() or 1)) as pool:
