@@ -128,7 +128,7 @@ def _answers(lake: Storage, folder: str) -> Sequence[tuple[int, int]]:
 
 def _created(lake: Storage, key: str, record: _Record) -> bool:
     try:
-        lake.create(key, json.dumps(record.model_dump(mode="json"), indent=1).encode() + b"\n")
+        lake.create(key, json.dumps(record.model_dump(mode="json")).encode() + b"\n")
     except ObjectExists:
         return False  # somebody else's took the number
     return True
