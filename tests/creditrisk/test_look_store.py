@@ -6,10 +6,11 @@ from typing import Any
 import pytest
 
 from creditrisk.errors import StoreError
-from creditrisk.look_store import Look, keep_look, looks_at
+from creditrisk.look_store import Look, keep_look, looks_at, remove_looks_before
 from creditrisk.online_store import OnlineStore
 from creditrisk.settings import Settings
 from creditrisk.store_reader import StoreReader
+from creditrisk.store_schema import StoreSchema
 
 BEGAN = datetime(2021, 1, 10, 12, tzinfo=UTC)
 
@@ -58,3 +59,6 @@ def test_of_many_looks_those_read_are_spread_and_have_each_step_s_first_and_last
 def test_without_the_table_the_error_is_the_store_s(market_settings: Settings) -> None:
     with pytest.raises(StoreError, match="looks"):
         keep_look(market_settings, verdict(1, 0))
+    schema = StoreSchema.of(market_settings)
+    with schema.connected() as connection:
+        assert remove_looks_before(connection, schema, BEGAN) == 0
