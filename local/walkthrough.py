@@ -194,7 +194,7 @@ def train_and_promote(settings: Settings, client: AirflowClient, snapshot: str, 
             return str(release.champion)
     run_id = run_dag(client, "train_model", {"snapshot": snapshot}, progress)
     version = str(client.result("train_model", run_id, "register"))
-    run_dag(client, "promote_model", {"version": version, "reason": "First model of make run"}, progress)
+    run_dag(client, "promote_model", {"version": version, "reason": "Trained by make run"}, progress)
     return version
 
 

@@ -81,7 +81,7 @@ def test_the_release_record_names_the_operator_and_the_reason(system: System) ->
         1,
         "promote",
         "op",
-        "First model of make run",
+        "Trained by make run",
     )
 
 
