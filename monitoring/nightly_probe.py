@@ -163,7 +163,7 @@ def _other_nights(plan: NightlyPlan, nights: Sequence[Night], now: datetime) -> 
     ]
     failed = [night for night in others if night.outcome is Outcome.FAILED]
     if failed:
-        told = [f"The run for {night.as_of} failed: {night.why}." for night in failed[::-1]]
+        told = [f"The run for {night.as_of} failed: {_ended(night.why)}" for night in failed[::-1]]
         more = [f"And {len(told) - _MOST_WORDS} more."] * (len(told) > _MOST_WORDS)
         return Look(OTHER_NIGHTS, Verdict.FAIL, " ".join([*told[:_MOST_WORDS], *more]))
     running = [night for night in others if night.outcome is Outcome.RUNNING]
@@ -202,9 +202,14 @@ def _how_it_stands(night: Night, begun: str, behind: str) -> tuple[Verdict, str]
         case Outcome.RUNNING:
             return Verdict.WARN, f"{begun} and has not ended. {behind}"
         case Outcome.FAILED:
-            return Verdict.FAIL, f"{begun} and failed: {night.why}. {behind}"
+            return Verdict.FAIL, f"{begun} and failed: {_ended(night.why)} {behind}"
         case Outcome.PUBLISHED | Outcome.SKIPPED:
             return Verdict.PASS, f"{begun} and ended: {night.why}"
+
+
+def _ended(why: str | None) -> str:
+    """A night's reason as the end of a sentence; those of the quality gate are whole sentences themselves."""
+    return f"{str(why).removesuffix('.')}."
 
 
 def _outcome(night: Night) -> Measured:

@@ -37,6 +37,7 @@ _PLOTS = {
     "scores.png": "Score distribution",
     "importance.png": "Permutation importance",
 }
+_NAMES = {**METRICS, "log_loss": "Log loss"}
 _LESS_IS_BETTER = ("brier", "log_loss", "calibration_error")
 
 
@@ -96,7 +97,7 @@ def changes_of(champion: ModelManifest, version: ModelManifest) -> list[Change]:
             better = (after < before) == (name in _LESS_IS_BETTER)
             changes.append(
                 Change(
-                    METRICS.get(name, name),
+                    _NAMES.get(name, name),
                     f"{before:.4f}",
                     f"{after:.4f}",
                     f"{after - before:+.4f}, {'better' if better else 'worse'}",

@@ -126,9 +126,10 @@ def ways_out(run: Run, night: Night | None, history: Sequence[ReleaseRecord]) ->
     return ways
 
 
-def failed_checks(report: QualityReport | None) -> list[str]:
-    """The sentences of the checks that stopped a night."""
-    return [check.sentence for check in report.checks if check.verdict is Verdict.FAIL] if report else []
+def failed_checks(report: QualityReport | None, told: str) -> list[str]:
+    """The sentences of the checks that stopped a night, without those that the night's own words have."""
+    failed = [check.sentence for check in report.checks if check.verdict is Verdict.FAIL] if report else []
+    return [sentence for sentence in failed if sentence not in told]
 
 
 def red_of(tasks: Sequence[Task], task_id: str | None) -> Task | None:
@@ -178,7 +179,9 @@ def show(
         is_red=is_red,
         words=words,
         night=night,
-        checks=failed_checks(quality_of(page.settings, snapshot)) if snapshot else [],
+        checks=failed_checks(quality_of(page.settings, snapshot), night.why or "")
+        if night and snapshot
+        else [],
         rules=broken_rules(snapshot_of(page.settings, snapshot), examples_of(page.settings, snapshot))[:3]
         if snapshot and is_red
         else [],

@@ -193,6 +193,8 @@ class TestOtherNights:
         failed, day = self.again(Outcome.FAILED), DUE - timedelta(days=5)
         look = self.look(self.newest, failed)
         assert (look.verdict, look.words) == (FAIL, f"The run for {day} failed: the reason.")
+        told = self.look(self.newest, failed._replace(why="a sentence. And another.")).words
+        assert told == f"The run for {day} failed: a sentence. And another."
         # Those of the slots are told as such.
         assert measured_nights(PLAN, [self.newest, failed])[-1].day == DUE
         again = failed._replace(run_id="later", started_at=NOW - timedelta(minutes=5))

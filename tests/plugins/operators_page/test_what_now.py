@@ -6,7 +6,7 @@ import pytest
 
 from creditrisk.release import ReleaseAction, ReleaseRecord
 from creditrisk.settings import Settings
-from creditrisk.snapshots import Verdict
+from creditrisk.snapshots import Check, QualityReport, Verdict
 from tests.airflow_environment import prepare
 from tests.creditrisk.snapshot_factory import SnapshotFactory
 
@@ -15,7 +15,7 @@ prepare()
 from plugins.operators_page.airflow_runs import Run, Task  # noqa: E402
 from plugins.operators_page.now import Snapshot, serving_of  # noqa: E402
 from plugins.operators_page.task_log import words_of  # noqa: E402
-from plugins.operators_page.what_now import red_of, still_served, ways_out  # noqa: E402
+from plugins.operators_page.what_now import failed_checks, red_of, still_served, ways_out  # noqa: E402
 
 NOON = datetime(2021, 1, 10, 12, tzinfo=UTC)
 OLD, NEW = "2020-12-29-aaaaaaaaaa", "2020-12-30-bbbbbbbbbb"
@@ -50,6 +50,21 @@ def test_a_challenge_can_be_aborted_and_nothing_rolled_back_to_nothing() -> None
     ways = ways_out(run("release_model"), None, [record(1, OLD), record(2, OLD, NEW)])
     assert [way.action for way in ways] == [None, "abort", None]
     assert ways[2].does.startswith("Cannot be done: roll back:")
+
+
+def test_a_check_that_stopped_a_night_is_told_once() -> None:
+    def check(sentence: str, verdict: Verdict) -> Check:
+        return Check(name="c", value=1, warn_limit=0, fail_limit=0, verdict=verdict, sentence=sentence)
+
+    checks = [
+        check("Too many.", Verdict.FAIL),
+        check("Too old.", Verdict.FAIL),
+        check("So so.", Verdict.WARN),
+    ]
+    report = QualityReport(snapshot="2021-01-09-ab12cd34ef56", compared_with=None, judged_at=NOON, verdict="fail", checks=checks)  # fmt: skip
+    assert failed_checks(report, "") == ["Too many.", "Too old."]
+    assert failed_checks(report, "quality_gate: not published. Too many.") == ["Too old."]
+    assert failed_checks(None, "") == []
 
 
 def test_what_is_still_served_is_said_with_its_age() -> None:
