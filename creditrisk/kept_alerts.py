@@ -2,14 +2,15 @@
 
 They wait in the lake, or where that is away too in a folder of this machine. ``alerts/kept/<name>/alert.json`` is created if
 absent, so it is there once however many see it; beside it ``told-<channel>`` says who has been told, ``again`` that it was
-seen another time, and ``taken`` that Postgres has it, for where nothing may be removed. Once Postgres is back, whoever
-writes alerts takes them over and removes them here.
+seen another time, ``over.json`` that it is over, and ``taken`` that Postgres has it, for where nothing may be removed. What
+comes after that waits in a folder of the next number. Once Postgres is back, whoever writes alerts takes them over and removes
+them here.
 """
 
 import hashlib
 import json
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -23,21 +24,33 @@ from creditrisk.storage import Storage
 logger = logging.getLogger(__name__)
 
 _FOLDER = "alerts/kept"
-_ALERT, _AGAIN, _TAKEN = "alert.json", "again", "taken"
+_ALERT, _AGAIN, _OVER, _TAKEN = "alert.json", "again", "over.json", "taken"
 _TOLD = "told-"
 
 
+class KeptEnd(NamedTuple):
+    """That an alert is over, whether it waits here or was in Postgres before."""
+
+    because: str
+    at: datetime
+
+
 class KeptAlert(NamedTuple):
-    """An alert that waits."""
+    """An alert that waits, or the end of one."""
 
     place: Storage
     name: str
-    alert: NewAlert
+    rule: str
+    subject: str
+    alert: NewAlert | None
+    """None: it had started before."""
     started_at: datetime
+    """Where only its end waits: when that was."""
     told: frozenset[str]
     """Channels that have taken it."""
     is_due: bool
     """Whether it was seen as often as it has to be."""
+    over: KeptEnd | None
 
     def mark_told(self, channel: str) -> None:
         """Say that a channel has taken it; raises StorageError."""
@@ -73,8 +86,7 @@ class KeptAlerts:
             StorageError: no place can be written; what the last one said.
         """
         problems: list[StorageError] = []
-        where_it_waits_first = sorted(self._reachable(alert, problems), key=lambda each: not each[2])
-        for place, folder, waits_there in where_it_waits_first:
+        for place, folder, waits_there in self._reachable(alert.rule, alert.subject, problems):
             words = (
                 f"{alert.words} The lake cannot be used either: {problems[0]}" if problems else alert.words
             )
@@ -86,7 +98,24 @@ class KeptAlerts:
                 "needs_another": needs_another,
             }
             try:
-                _create(place, f"{folder}/{_AGAIN if waits_there else _ALERT}", json.dumps(fields).encode())
+                _create(place, f"{folder}/{_AGAIN if waits_there else _ALERT}", fields)
+            except StorageError as error:
+                problems.append(error)
+            else:
+                return
+        raise problems[-1]
+
+    def keep_end(self, rule: str, subject: str, because: str, now: datetime) -> None:
+        """Keep that an alert is over, whether it waits here or is in Postgres.
+
+        Raises:
+            StorageError: no place can be written; what the last one said.
+        """
+        problems: list[StorageError] = []
+        fields = {"rule": rule, "subject": subject, "because": because, "at": now.isoformat()}
+        for place, folder, _ in self._reachable(rule, subject, problems):
+            try:
+                _create(place, f"{folder}/{_OVER}", fields)
             except StorageError as error:
                 problems.append(error)
             else:
@@ -105,20 +134,22 @@ class KeptAlerts:
         return sorted(found, key=lambda each: each.started_at)
 
     def _reachable(
-        self, alert: NewAlert, problems: list[StorageError]
-    ) -> Iterator[tuple[Storage, str, bool]]:
-        """Places that answer, each with the alert's folder, and whether it waits there already."""
-        name = hashlib.sha256(f"{alert.rule}\n{alert.subject}".encode()).hexdigest()[:16]
+        self, rule: str, subject: str, problems: list[StorageError]
+    ) -> list[tuple[Storage, str, bool]]:
+        """Places that answer, each with the alert's folder, and whether it waits there already: such a place first."""
+        name = hashlib.sha256(f"{rule}\n{subject}".encode()).hexdigest()[:16]
+        found = []
         for place in self.places:
             try:
                 for number in count():
                     folder = f"{_FOLDER}/{name}-{number}"
                     names = place.names(folder)
-                    if _TAKEN not in names:
-                        yield place, folder, _ALERT in names
+                    if _TAKEN not in names and _OVER not in names:
+                        found.append((place, folder, _ALERT in names))
                         break
             except StorageError as error:
                 problems.append(error)
+        return sorted(found, key=lambda each: not each[2])
 
 
 def _waiting(place: Storage) -> Iterator[KeptAlert]:
@@ -127,17 +158,24 @@ def _waiting(place: Storage) -> Iterator[KeptAlert]:
         if _TAKEN in names:
             continue
         try:
-            fields = json.loads(place.read(f"{_FOLDER}/{name}/{_ALERT}"))
+            started, ended = (
+                json.loads(place.read(f"{_FOLDER}/{name}/{each}")) if each in names else None
+                for each in (_ALERT, _OVER)
+            )
         except ObjectMissing:
             continue  # somebody has just taken it over
-        started_at = datetime.fromisoformat(fields.pop("started_at"))
-        is_due = not fields.pop("needs_another", False) or _AGAIN in names
-        alert = NewAlert(**{**fields, "since": date.fromisoformat(fields["since"])})
+        over = KeptEnd(ended["because"], datetime.fromisoformat(ended["at"])) if ended else None
         told = frozenset(each.removeprefix(_TOLD) for each in names if each.startswith(_TOLD))
-        yield KeptAlert(place, name, alert, started_at, told, is_due)
+        if started:
+            started_at = datetime.fromisoformat(started.pop("started_at"))
+            is_due = not started.pop("needs_another", False) or _AGAIN in names
+            alert = NewAlert(**{**started, "since": date.fromisoformat(started["since"])})
+            yield KeptAlert(place, name, alert.rule, alert.subject, alert, started_at, told, is_due, over)
+        elif ended and over:
+            yield KeptAlert(place, name, ended["rule"], ended["subject"], None, over.at, told, False, over)
 
 
-def _create(place: Storage, key: str, content: bytes = b"{}") -> None:
+def _create(place: Storage, key: str, fields: Mapping[str, object] | None = None) -> None:
     """Create an object; one that is there already stays as it is."""
     with suppress(ObjectExists):
-        place.create(key, content)
+        place.create(key, json.dumps(fields or {}).encode())

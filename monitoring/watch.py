@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 
 from creditrisk.alert_store import AlertWriter, NewAlert, changing_alerts
 from creditrisk.delivery_store import mark_sent
-from creditrisk.errors import StoreUnavailable
+from creditrisk.errors import StoreError
 from creditrisk.kept_alerts import KeptAlert, KeptAlerts
 from creditrisk.nights import Night
 from creditrisk.probe_store import Look, keep_looks
@@ -90,7 +90,7 @@ class Watch:
     def report(self, rule: Rule, subject: str, words: str) -> None:
         """Start an alert of a rule that others see broken; nothing where it, or one of a part of it, is open.
 
-        Where Postgres is away it waits elsewhere, for the first look that can write it.
+        Where Postgres is away, or refuses, it waits elsewhere, for the first look that can write it.
 
         Args:
             rule: that is broken.
@@ -99,7 +99,6 @@ class Watch:
 
         Raises:
             SettingsError: a database's URL is missing.
-            StoreError: Postgres refused, such as where the tables have not been made yet.
             StorageError: there is nowhere to wait.
         """
         reads = WatchReads(self.settings, datetime.now(UTC))
@@ -111,18 +110,21 @@ class Watch:
                 if not any(f"{each}.".startswith(f"{subject}.") for each in told):
                     serving = serving_words(releases, reads.store().snapshot, reads.today)
                     writer.start(self._new(broken, serving), self.channels)
-        except StoreUnavailable:
+        except StoreError:
             serving = serving_words(releases, None, reads.today)
             self._kept.keep(self._new(broken, serving), reads.now)
 
     def report_over(self, rule: Rule, subject: str, because: str) -> None:
-        """End an alert that was reported, if it is open, in words that say why. Raises as a look."""
+        """End an alert that was reported, if it is open, in words that say why. Waits and raises as :meth:`report`."""
         reads = WatchReads(self.settings, datetime.now(UTC))
-        with changing_alerts(self.settings, reads.now) as writer:
-            for alert in writer.open_alerts():
-                if (alert.rule, alert.subject) == (rule.name, subject):
-                    serving = serving_words(reads.releases(), reads.store().snapshot, reads.today)
-                    writer.end(alert, serving, self.channels, because[:_WORDS])
+        try:
+            with changing_alerts(self.settings, reads.now) as writer:
+                for alert in writer.open_alerts():
+                    if (alert.rule, alert.subject) == (rule.name, subject):
+                        serving = serving_words(reads.releases(), reads.store().snapshot, reads.today)
+                        writer.end(alert, serving, self.channels, because[:_WORDS])
+        except StoreError:
+            self._kept.keep_end(rule.name, subject, because[:_WORDS], reads.now)
 
     def keep_outage(self, problem: str) -> list[KeptAlert]:
         """Keep in the lake, or on this machine, that Postgres is away; what is to be told of all that waits.
@@ -139,7 +141,7 @@ class Watch:
         serving = serving_words(reads.releases(), None, reads.today)
         away = self._new(Broken(STORE_AWAY, "", problem, reads.today), serving)
         self._kept.keep(away, reads.now, needs_another=True)
-        return [each for each in self._kept.waiting() if each.is_due]
+        return [each for each in self._kept.waiting() if each.is_due and not each.over]
 
     @property
     def _kept(self) -> KeptAlerts:
@@ -148,12 +150,20 @@ class Watch:
         return KeptAlerts((lake, here))
 
     def _take_over(self, writer: AlertWriter) -> list[KeptAlert]:
-        """Write what waited to be told; whom it was told to already is not told again."""
+        """Write what waited, oldest first; whom an alert was told to already is not told again."""
         taken = self._kept.waiting()
-        for kept in (each for each in taken if each.is_due):
-            number = writer.start(kept.alert, self.channels, started_at=kept.started_at)
-            if number is not None:
-                mark_sent(writer.cursor, writer.schema, number, kept.told, writer.now)
+        for kept in taken:
+            if kept.alert and kept.is_due:
+                number = writer.start(kept.alert, self.channels, started_at=kept.started_at)
+                if number is not None:
+                    mark_sent(writer.cursor, writer.schema, number, kept.told, writer.now)
+            if kept.over:
+                for alert in writer.open_alerts():
+                    if (alert.rule, alert.subject) == (
+                        kept.rule,
+                        kept.subject,
+                    ) and alert.started_at <= kept.over.at:
+                        writer.end(alert, alert.serving, self.channels, kept.over.because)
         return taken
 
     def _looks_at_work(self, reads: WatchReads, nights: Sequence[Night], store: StoreState) -> list[Look]:

@@ -74,6 +74,8 @@ def tell_kept(settings: Settings, kept: "list[KeptAlert]") -> None:
     from creditrisk.errors import StorageError
 
     for each in kept:
+        if each.alert is None:
+            continue
         new = each.alert
         alert = Alert(
             0, new.rule, new.subject, new.severity, each.started_at, None,

@@ -21,8 +21,8 @@ logger = logging.getLogger(__name__)
 def look_and_send(count_runs: Callable[..., int] | None = None) -> dict[str, int]:
     """Look once, then send what is due; how many alerts started, go on and ended, and how many messages got out.
 
-    Where Postgres is away at a second look in a row, that is told without it, once on each channel, and the task ends
-    well: it has done its work.
+    Where Postgres is away, or refuses, at a second look in a row, that is told without it, once on each channel. Where it is
+    away the task ends well: it has done its work.
 
     Args:
         count_runs: what :func:`plugins.night_notes.note_ended_elsewhere` asks; None: nobody is asked.
@@ -30,7 +30,7 @@ def look_and_send(count_runs: Callable[..., int] | None = None) -> dict[str, int
     Raises:
         AirflowFailException: a setting is missing, or the store refuses.
     """
-    from creditrisk.errors import StoreUnavailable
+    from creditrisk.errors import StoreError, StoreUnavailable
 
     settings = load_settings()
     if count_runs:
@@ -40,9 +40,11 @@ def look_and_send(count_runs: Callable[..., int] | None = None) -> dict[str, int
         try:
             found = _looked(watch)
             sent, unsent = send_due(settings)
-        except StoreUnavailable as error:
+        except StoreError as error:
             tell_kept(settings, watch.keep_outage(str(error)))
-            logger.error("Postgres is away; what is to be told waits for it elsewhere: %s", error)
+            logger.error("What is to be told waits for Postgres elsewhere: %s", error)
+            if not isinstance(error, StoreUnavailable):
+                raise
             return {}
     for broken in found.started:
         logger.info("Started: %s: %s", broken.rule.title, broken.words)

@@ -1,13 +1,13 @@
 """Alerts that wait for Postgres: in the lake, on disk and on S3, or where that is away on this machine."""
 
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from creditrisk.alert_store import NewAlert
 from creditrisk.errors import StorageError
-from creditrisk.kept_alerts import KeptAlerts
+from creditrisk.kept_alerts import KeptAlerts, KeptEnd
 from creditrisk.storage import Storage
 
 FIRST, LATER = datetime(2021, 1, 31, 12, tzinfo=UTC), datetime(2021, 1, 31, 12, 5, tzinfo=UTC)
@@ -55,6 +55,23 @@ def test_each_subject_is_kept_by_itself_oldest_first(lake: Storage) -> None:
     alerts.keep(task, LATER)
     alerts.keep(AWAY, FIRST)
     assert [kept.alert for kept in alerts.waiting()] == [AWAY, task]
+
+
+def test_an_end_is_kept_with_its_alert_or_by_itself_and_what_follows_waits_beside_it(lake: Storage) -> None:
+    alerts, task = KeptAlerts((lake,)), AWAY._replace(rule="task_failed", subject="train_model.train")
+    moments = [FIRST + timedelta(minutes=minutes) for minutes in range(5)]
+    alerts.keep_end("task_failed", "train_model.train", "well again", moments[0])
+    alerts.keep(task, moments[1])
+    alerts.keep_end("task_failed", "train_model.train", "mended", moments[2])
+    alerts.keep(task, moments[3])
+    assert [(kept.subject, kept.alert, kept.started_at, kept.over) for kept in alerts.waiting()] == [
+        (task.subject, None, moments[0], KeptEnd("well again", moments[0])),
+        (task.subject, task, moments[1], KeptEnd("mended", moments[2])),
+        (task.subject, task, moments[3], None),
+    ]
+    for kept in alerts.waiting():
+        kept.drop()
+    assert lake.keys() == []
 
 
 class TestLakeAway:

@@ -217,6 +217,39 @@ class TestPostgresAway:
         assert [alert.rule for alert in open_alerts(settings)] == ["task_failed"]
         assert KeptAlerts((Storage(settings.lake_root),)).waiting() == []
 
+    def test_a_task_that_is_mended_meanwhile_is_over(
+        self, settings: Settings, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        watch_tasks.note_failure(failed("train"))
+        with monkeypatch.context() as away:
+            nowhere = f"postgresql://nobody:x@127.0.0.1:{free_port()}/creditrisk"
+            away.setenv("CREDITRISK_PUBLISHER_DATABASE_URL", nowhere)
+            watch_tasks.note_success(failed("train"))
+            watch_tasks.note_failure(failed("gate"))
+            watch_tasks.note_success(failed("gate"))
+            watch_tasks.note_failure(failed("gate", exception=ValueError("again")))
+        watch_tasks.look_and_send()
+        (alert,) = open_alerts(settings)
+        assert (alert.subject, alert.words[-5:]) == ("train_model.gate", "again")
+        over = sorted(each.subject for each in recent_alerts(settings, 1) if each.ended_at)
+        assert over == ["train_model.gate", "train_model.train"]
+
+    def test_one_that_refuses_is_told_too_and_the_task_fails(
+        self, settings: Settings, webhook: HttpListener, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        good = os.environ["CREDITRISK_PUBLISHER_DATABASE_URL"]
+        read_only = f"{good}{'&' if '?' in good else '?'}options=-c%20default_transaction_read_only%3Don"
+        monkeypatch.setenv("CREDITRISK_PUBLISHER_DATABASE_URL", read_only)  # as a standby does
+        watch_tasks.note_failure(failed())
+        for _ in range(3):
+            with pytest.raises(AirflowFailException, match="read-only transaction"):
+                watch_tasks.look_and_send()
+        assert sorted(posted(webhook)) == [("started", "store_away"), ("started", "train_model.train")]
+        monkeypatch.setenv("CREDITRISK_PUBLISHER_DATABASE_URL", good)
+        watch_tasks.look_and_send()
+        assert posted(webhook)[2:] == [("ended", "store_away")]
+        assert [alert.subject for alert in open_alerts(settings)] == ["train_model.train"]
+
     def test_with_the_lake_away_too_it_is_told_once_on_each_channel_all_the_same(
         self, settings: Settings, webhook: HttpListener, monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -298,7 +331,9 @@ def test_callbacks_and_releases_end_well_whatever_goes_wrong(
     watch_tasks.note_failure(failed())
     watch_tasks.note_success(failed())
     watch_tasks.tell_of_releases(settings.model_copy(update={"publisher_database_url": None}))
-    assert len([line for line in caplog.messages if line.startswith("The watch was not told: ")]) == 3
+    assert len([line for line in caplog.messages if line.startswith("The watch was not told: ")]) == 1
+    (kept,) = KeptAlerts((Storage(settings.lake_root),)).waiting()
+    assert (kept.subject, kept.over is not None) == ("train_model.train", True)
     assert recent_alerts(settings, 7) == []
 
 
