@@ -87,12 +87,12 @@ class KeptAlerts:
         """
         problems: list[StorageError] = []
         for place, folder, waits_there in self._reachable(alert.rule, alert.subject, problems):
-            words = (
-                f"{alert.words} The lake cannot be used either: {problems[0]}" if problems else alert.words
-            )
+            is_second_best = bool(problems) and place is not self.places[0]
             fields = {
                 **alert._asdict(),
-                "words": words,
+                "words": f"{alert.words} The lake cannot be used either: {problems[0]}"
+                if is_second_best
+                else alert.words,
                 "since": alert.since.isoformat(),
                 "started_at": now.isoformat(),
                 "needs_another": needs_another,

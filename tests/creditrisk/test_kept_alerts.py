@@ -98,6 +98,11 @@ class TestLakeAway:
         assert [kept.is_due for kept in KeptAlerts((lake, here)).waiting()] == [True]
         assert lake.keys() == []
 
+    def test_a_machine_that_cannot_be_written_is_no_lake_that_is_away(self, here: Storage) -> None:
+        alerts = KeptAlerts((here, Storage("file:///dev/null")))
+        alerts.keep(AWAY, FIRST)
+        assert [kept.alert for kept in alerts.waiting()] == [AWAY]
+
     def test_with_nowhere_to_keep_it_the_error_is_the_storages(self) -> None:
         nowhere = KeptAlerts((Storage("file:///dev/null"), Storage("file:///dev/zero")))
         with pytest.raises(StorageError, match="/dev/"):
