@@ -1,3 +1,4 @@
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import Any
@@ -111,8 +112,8 @@ def test_the_last_words_are_the_loud_ones_and_an_exception_s_own() -> None:
 
 
 @pytest.fixture
-def red_night(settings: Settings, airflow_app: Any) -> str:  # noqa: ARG001  it has the database
-    """A run of the nightly that its gate stopped."""
+def red_night(settings: Settings, airflow_app: Any) -> Iterator[str]:  # noqa: ARG001  it has the database
+    """A run of the nightly that its gate stopped. Airflow, which other tests ask, too, knows it only meanwhile."""
     from airflow.models.dagrun import DagRun
     from airflow.models.serialized_dag import SerializedDagModel
     from airflow.models.taskinstance import TaskInstance
@@ -131,12 +132,13 @@ def red_night(settings: Settings, airflow_app: Any) -> str:  # noqa: ARG001  it 
             triggered_by=DagRunTriggeredByType.UI, triggering_user_name="<i>eve</i>", logical_date=None, session=session,
         )  # fmt: skip
         session.flush()
-        assert session.scalar(select(DagRun).where(DagRun.run_id == run_id)) is not None
         for each in session.scalars(select(TaskInstance).where(TaskInstance.run_id == run_id)):
             each.state = {"build_features": "success", "quality_gate": "failed"}.get(
                 each.task_id, "upstream_failed"
             )
-    return run_id
+    yield run_id
+    with create_session() as session:
+        session.delete(session.scalars(select(DagRun).where(DagRun.run_id == run_id)).one())
 
 
 def test_a_red_night_is_told_with_what_each_way_out_would_do(login: Any, red_night: str) -> None:
