@@ -65,7 +65,7 @@ def monitoring_look(schedule: str, newest: date | None, yesterday: date, late_da
 def _lake(settings: Settings) -> Look:
     def newest() -> str:
         dates = SnapshotCatalog(Storage(settings.lake_root, patience=PATIENCE)).dates()
-        return f"It answers: snapshots of {len(dates)} dates."
+        return f"It answers: snapshots of {len(dates):,} {'date' if len(dates) == 1 else 'dates'}."
 
     return _asked(LAKE, newest)
 
