@@ -218,6 +218,13 @@ class TestEveryView:
         if path != "decision":
             assert 'class="nothing"' in answer.text
 
+    def test_of_a_night_that_runs_only_its_beginning_is_known(self, login: Any, lived_in: Settings) -> None:
+        began = datetime(2021, 1, 10, 2, tzinfo=UTC)
+        insert(lived_in, "nights", as_of=TODAY, run_id="r", started_at=began, outcome="running")
+        told = login("viewer").get("/operators/now").text.partition("The last night")[2]
+        assert "since 2021-01-10 02:00." in told
+        assert "rows in" not in told
+
     @pytest.mark.usefixtures("lived_in")
     @pytest.mark.parametrize(
         ("path", "shown"),
