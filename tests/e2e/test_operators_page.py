@@ -330,6 +330,8 @@ def test_a_mornings_run_has_the_job_work_the_days_customers_out_again(system: Sy
     question = "SELECT day, verdict, value, detail->>'compared' FROM {{schema}}.metrics WHERE metric = 'skew_rows' AND day {}"
     ((newest, *found),) = system.query(question.format("= (SELECT max(day) FROM {schema}.metrics)"))
     day = str(newest - timedelta(days=1))
+    with system.login() as client:
+        client.unpause("monitor_model")
     run_id, state = system.run_dag("monitor_model", {"day": day})
     assert state == "success", system.log("monitor_model", run_id, "recompute")
     assert "customers worked out again." in system.log("monitor_model", run_id, "recompute")
