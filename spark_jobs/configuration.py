@@ -13,6 +13,7 @@ from urllib.parse import quote
 from creditrisk.settings import Settings
 
 LOG_CONFIGURATION = Path(__file__).resolve().parent / "log4j2.properties"
+COMPILER_DIRECTIVES = Path(__file__).resolve().parent / "compiler_directives.json"
 ARCHIVES = "spark"
 
 
@@ -34,6 +35,8 @@ def spark_conf(settings: Settings) -> dict[str, str]:
         "spark.sql.adaptive.enabled": "false",
         # The caller's line in the errors of every expression costs a call to the JVM each.
         "spark.python.sql.dataFrameDebugging.enabled": "false",
+        # Rows are cached for seconds: to look for each column's best encoding costs more than it saves.
+        "spark.sql.inMemoryColumnarStorage.compressed": "false",
         # A window's rows stay in memory up to this many, instead of 4,096.
         "spark.sql.windowExec.buffer.in.memory.threshold": "65536",
         "spark.hadoop.mapreduce.fileoutputcommitter.marksuccessfuljobs": "false",
@@ -72,6 +75,11 @@ def jvm_options(settings: Settings, *, with_archive: bool = True) -> list[str]:
         "-XX:Tier4MinInvocationThreshold=60000",
         "-XX:Tier4CompileThreshold=400000",
         "-XX:Tier4BackEdgeThreshold=400000",
+        # The better of the two is left out for what plans, generates code and packs tasks: that is done in seconds.
+        "-XX:+UnlockDiagnosticVMOptions",
+        "-XX:-DisplayVMOutput",  # it would tell on standard output that it has read the file
+        "-XX:CompileCommand=quiet",
+        _quoted(f"-XX:CompilerDirectivesFile={COMPILER_DIRECTIVES}"),
         _quoted(f"-Dlog4j2.configurationFile=file:{quote(str(LOG_CONFIGURATION))}"),
     ]
     archive = archive_file(settings)

@@ -13,11 +13,14 @@ from creditrisk.contract import LABEL_COLUMNS, RAW_COLUMNS
 from creditrisk.errors import ContractError, NoInputError
 from creditrisk.snapshots import InputFile
 from spark_jobs import transforms
-from spark_jobs.judging import LABELS, LOANS, Kind, State, examined, of_state, sifted
-from spark_jobs.landed import LandedFile, LandedFiles, find_landed, read_headers, require_input
-from spark_jobs.loan_facts import differing_loans, loan_facts, rows_of
-from spark_jobs.reading import Header, LandedRows, local_copy, read_rows, rows_by_file
+from spark_jobs.judging import LABELS, LOANS, Kind, State, doubtful, examined, of_state, sifted
+from spark_jobs.landed import Header, LandedFile, LandedFiles, find_landed, read_headers, require_input
+from spark_jobs.loan_facts import compared, loan_facts
+from spark_jobs.reading import LandedRows, local_copy, read_rows, rows_by_file
 from spark_jobs.session import size_shuffles, without_generated_code
+
+_IDS_IN_A_TASK = 1_000_000
+_IS_GOOD_AFTER_ALL = f"was_doubtful AND state = {State.GOOD.value} AND NOT is_conflicting"
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,32 +60,40 @@ class Intake:
 
 
 @dataclass(frozen=True, slots=True)
-class _Judged:
-    """Rows of a kind, cached: all of them at a glance, the doubtful ones examined."""
+class _Glanced:
+    """Rows of a kind, cached, as they look at a glance; and how many there are."""
 
     sifted: DataFrame
-    examined: DataFrame
-    examined_good: int
+    headers: tuple[Header, ...]
     by_file: list[Any]
-    rows: int
+
+    def count(self, name: str) -> int:
+        """All files' ``rows``, ``later``, ``doubtful`` or ``repeated`` (lines of headers that are too many)."""
+        return sum(row[name] for row in self.by_file)
+
+    def plain(self) -> DataFrame:
+        """Rows that are good at a glance."""
+        return of_state(self.sifted, State.GOOD).drop("landed", "header")
+
+    def examined(self, kind: Kind, as_of: date) -> DataFrame:
+        """Rows that are not."""
+        return examined(doubtful(self.sifted, self.count("repeated")), self.headers, kind, as_of).persist(
+            StorageLevel.MEMORY_AND_DISK
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _LookedAt:
+    """Rows that took a close look, cached: see :func:`spark_jobs.loan_facts.compared`."""
+
+    rows: DataFrame
     later: int
-    doubtful: int
+    good: int
+    conflicting: int
 
-    def good(self) -> DataFrame:
-        """Rows that break no rule by themselves."""
-        good = of_state(self.sifted, State.GOOD).drop("landed", "header")
-        if not self.examined_good:
-            return good
-        return good.unionByName(of_state(self.examined, State.GOOD).drop("reasons"))
-
-    def claiming(self) -> DataFrame:
-        """Rows, good or refused, that name a loan."""
-        named = self.examined.where((F.col("state") != State.LATER.value) & F.col("loan_id").isNotNull())
-        return of_state(self.sifted, State.GOOD).drop("landed", "header").unionByName(named.drop("reasons"))
-
-    def refused(self) -> DataFrame:
-        """Rows that break a rule by themselves."""
-        return of_state(self.examined, State.REFUSED)
+    def good_rows(self) -> DataFrame:
+        """Doubtful rows that turned out to be good."""
+        return self.rows.where(_IS_GOOD_AFTER_ALL)
 
 
 def find_inputs(loans: str, labels: str, as_of: date, landed_until: date, today: date) -> Inputs:
@@ -119,67 +130,69 @@ def take_in(spark: SparkSession, inputs: Inputs, as_of: date, landed_until: date
     if loans_rows is None:
         raise NoInputError(f"{inputs.loans_url}: every loans file landed up to {landed_until} is empty")
     labels_rows = read_rows(spark, inputs.labels, inputs.labels_headers, LABEL_COLUMNS)
-    loans = _judged(spark, loans_rows, LOANS, as_of)
-    labels = _judged(spark, labels_rows, LABELS, as_of) if labels_rows is not None else None
-    size_shuffles(spark, loans.rows + (labels.rows if labels else 0))
-    facts = loan_facts(loans.claiming(), labels.good() if labels else None).persist(
-        StorageLevel.MEMORY_AND_DISK
-    )
-    suspected = facts.agg(F.count_if("is_suspected")).collect()[0][0]
-    suspects = differing = None
-    if suspected:
-        suspects = rows_of(facts.where("is_suspected"), loans.claiming()).persist(
-            StorageLevel.MEMORY_AND_DISK
-        )
-        with without_generated_code(spark, suspected):
-            differing = differing_loans(suspects).persist(StorageLevel.MEMORY_AND_DISK)
-            if not differing.count():
-                suspects = differing = None
-    refused = transforms.with_url(
-        transforms.quarantine(loans.refused(), suspects, differing), inputs.loans_url
-    )
-    if labels:
-        refused_labels = transforms.quarantine(labels.refused(), None, None)
+    loans = _glanced(loans_rows, LOANS, as_of)
+    labels = _glanced(labels_rows, LABELS, as_of) if labels_rows is not None else None
+    size_shuffles(spark, loans.count("rows") + (labels.count("rows") if labels else 0))
+    good_labels, refused_labels = _take_labels(spark, labels, as_of) if labels else (None, None)
+    facts = loan_facts(loans.plain(), good_labels).persist(StorageLevel.MEMORY_AND_DISK)
+    looked_at = _looked_at(spark, loans, facts, as_of)
+    refused = transforms.with_url(transforms.quarantine(looked_at.rows), inputs.loans_url)
+    if refused_labels is not None:
         refused = refused.unionByName(transforms.with_url(refused_labels, inputs.labels_url))
+    good = loans.plain()
+    if looked_at.good:
+        good = good.unionByName(looked_at.good_rows().select(*good.columns))
+    conflicting = looked_at.rows.where("is_conflicting") if looked_at.conflicting else None
     return Intake(
-        good=transforms.good_loans(loans.good(), differing, facts if labels else None),
+        good=transforms.good_loans(good, conflicting, facts if labels else None),
         refused=refused,
         inputs=[
             InputFile(url=f"{inputs.loans_url}/{file.key}", landed=file.landed, rows=rows)
             for file, rows in rows_by_file(loans.by_file, inputs.loans)
         ],
-        rows_in=loans.rows,
-        later=loans.later,
-        labels_in=labels.rows if labels else 0,
+        rows_in=loans.count("rows"),
+        later=loans.count("later") + looked_at.later,
+        labels_in=labels.count("rows") if labels else 0,
     )
 
 
-def _judged(spark: SparkSession, landed: LandedRows, kind: Kind, as_of: date) -> _Judged:
-    glanced = sifted(landed, kind, as_of).persist(StorageLevel.MEMORY_AND_DISK)
+def _glanced(landed: LandedRows, kind: Kind, as_of: date) -> _Glanced:
+    rows = sifted(landed, kind, as_of).persist(StorageLevel.MEMORY_AND_DISK)
+    of = {state: F.count_if(F.col("state") == state.value) for state in State}
+    repeated = F.greatest(of[State.HEADER] - 1, F.lit(0))
     by_file = (
-        glanced.groupBy("source")
+        rows.groupBy("source")
         .agg(
-            F.count("*").alias("rows"),
-            F.count_if(F.col("state") == State.LATER.value).alias("later"),
-            F.count_if(F.col("state") == State.DOUBTFUL.value).alias("doubtful"),
+            (F.count("*") - of[State.HEADER] + repeated).alias("rows"),
+            of[State.HEADER].alias("headers"),
+            repeated.alias("repeated"),
+            of[State.LATER].alias("later"),
+            (of[State.DOUBTFUL] + repeated).alias("doubtful"),
         )
         .collect()
     )
-    doubtful = sum(row["doubtful"] for row in by_file)
-    with without_generated_code(spark, doubtful):
-        looked_at = examined(of_state(glanced, State.DOUBTFUL), landed.headers, kind, as_of).persist(
-            StorageLevel.MEMORY_AND_DISK
-        )
-        told = looked_at.agg(
+    return _Glanced(rows, landed.headers, by_file)
+
+
+def _take_labels(spark: SparkSession, labels: _Glanced, as_of: date) -> tuple[DataFrame, DataFrame]:
+    """Good labels, and refused ones as :func:`spark_jobs.transforms.quarantine`."""
+    with without_generated_code(spark, labels.count("doubtful")):
+        rows = labels.examined(LABELS, as_of)
+        rows.count()
+    good = labels.plain().unionByName(of_state(rows, State.GOOD).drop("reasons"))
+    return good, transforms.quarantine(rows)
+
+
+def _looked_at(spark: SparkSession, loans: _Glanced, facts: DataFrame, as_of: date) -> _LookedAt:
+    """A close look at each row that is doubtful, or is of a loan of which rows may differ."""
+    in_question = loans.count("doubtful") + facts.agg(F.count_if("is_suspected")).collect()[0][0]
+    with without_generated_code(spark, in_question):
+        rows = compared(
+            loans.examined(LOANS, as_of), loans.plain(), facts, are_few=in_question <= _IDS_IN_A_TASK
+        ).persist(StorageLevel.MEMORY_AND_DISK)
+        told = rows.agg(
             F.count_if(F.col("state") == State.LATER.value).alias("later"),
-            F.count_if(F.col("state") == State.GOOD.value).alias("good"),
+            F.count_if(F.expr(_IS_GOOD_AFTER_ALL)).alias("good"),
+            F.count_if("is_conflicting").alias("conflicting"),
         ).collect()[0]
-    return _Judged(
-        sifted=glanced,
-        examined=looked_at,
-        examined_good=told["good"],
-        by_file=by_file,
-        rows=sum(row["rows"] for row in by_file),
-        later=sum(row["later"] for row in by_file) + told["later"],
-        doubtful=doubtful,
-    )
+    return _LookedAt(rows, **told.asDict())

@@ -9,10 +9,11 @@ from dataclasses import dataclass
 from datetime import date
 from enum import IntEnum
 
-from pyspark.sql import Column, DataFrame
+from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 
 from creditrisk.contract import LABEL_COLUMNS, RAW_COLUMNS, RawColumn
+from spark_jobs.landed import Header
 from spark_jobs.parsing import plain_value_of, present, value_of
 from spark_jobs.reading import LandedRows, field_texts, with_fields
 from spark_jobs.rules import (
@@ -36,6 +37,8 @@ class State(IntEnum):
     DOUBTFUL = 2
     """Not looked at yet."""
     REFUSED = 3
+    HEADER = 4
+    """No row, but a file's header, there or once more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +74,7 @@ def sifted(landed: LandedRows, kind: Kind, as_of: date) -> DataFrame:
         The kind's values and texts, as in a snapshot: of loans ``loan_id``, ``id``, ``loan_date``, ``birthday``,
         ``job_start_date``, ``amount_micros``, ``flag_own_car`` (0 or 1), ``status`` (int), ``code_gender``; of labels
         ``loan_id``, ``known_on``, ``status``. They mean something in good rows only. ``identity`` is equal for rows of the
-        same texts; ``state`` is GOOD, LATER or DOUBTFUL; ``raw``, ``source``, ``landed``, ``header`` are as landed, and
+        same texts; ``state`` is GOOD, LATER, DOUBTFUL or HEADER; ``raw``, ``source``, ``landed``, ``header`` are as landed, and
         ``canonical`` is null where it is the same as ``raw``.
     """
     text = {column.name: present(F.get("texts", number)) for number, column in enumerate(kind.columns)}
@@ -80,7 +83,8 @@ def sifted(landed: LandedRows, kind: Kind, as_of: date) -> DataFrame:
     is_good = (is_plainly_good_loan if kind is LOANS else is_plainly_good_label)(text, value, F.col("landed"))
     is_later = F.coalesce(F.col(kind.day) > F.lit(as_of), F.lit(False))
     state = (
-        F.when(~F.col("is_plain"), State.DOUBTFUL.value)
+        F.when(F.col("is_header"), State.HEADER.value)
+        .when(~F.col("is_plain"), State.DOUBTFUL.value)
         .when(is_later, State.LATER.value)
         .when(is_good, State.GOOD.value)
         .otherwise(State.DOUBTFUL.value)
@@ -90,14 +94,14 @@ def sifted(landed: LandedRows, kind: Kind, as_of: date) -> DataFrame:
         .select(
             *(plain_value_of(text[name], types[name]).alias(name) for name in kind.values),
             *(text[name].alias(name) for name in kind.texts),
-            *("texts", "is_plain", "canonical", "raw", "source", "landed", "header"),
+            *("texts", "is_header", "is_plain", "canonical", "raw", "source", "landed", "header"),
         )
         .withColumn("state", state)
         .select(*_kept(kind), *("landed", "header"))
     )
 
 
-def examined(doubtful: DataFrame, headers: tuple[tuple[str, ...], ...], kind: Kind, as_of: date) -> DataFrame:
+def examined(doubtful: DataFrame, headers: tuple[Header, ...], kind: Kind, as_of: date) -> DataFrame:
     """Doubtful rows as values, each with why it is refused.
 
     Args:
@@ -145,6 +149,22 @@ def examined(doubtful: DataFrame, headers: tuple[tuple[str, ...], ...], kind: Ki
         *(text[name].alias(name) for name in kind.texts),
         *("canonical", "raw", "source", "state", "reasons"),
     ).select(*_kept(kind), "reasons")
+
+
+def doubtful(sifted: DataFrame, repeated: int) -> DataFrame:
+    """The doubtful rows of :func:`sifted`; of a header that stands in its file more than once, all lines but one.
+
+    Args:
+        sifted: the rows.
+        repeated: how many lines of headers there are too many.
+    """
+    rows = of_state(sifted, State.DOUBTFUL)
+    if not repeated:
+        return rows
+    numbered = of_state(sifted, State.HEADER).withColumn(
+        "number", F.row_number().over(Window.partitionBy("source").orderBy("raw"))
+    )
+    return rows.unionByName(numbered.where("number > 1").drop("number"))
 
 
 def of_state(rows: DataFrame, state: State) -> DataFrame:

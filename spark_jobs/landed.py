@@ -41,6 +41,14 @@ class LandedFiles:
     files: tuple[LandedFile, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Header:
+    """A file's column names in the file's order, and its first line, which a Parquet file has none of."""
+
+    names: tuple[str, ...]
+    line: str | None = None
+
+
 def find_landed(where: str, landed_until: date, today: date) -> LandedFiles:
     """Files that landed by a day, in the order of their keys.
 
@@ -85,14 +93,14 @@ def require_input(loans: LandedFiles, landed_until: date) -> None:
         raise NoInputError(f"{loans.root.url}: no loans file has landed up to {landed_until}")
 
 
-def read_headers(landed: LandedFiles, columns: Sequence[RawColumn]) -> dict[LandedFile, tuple[str, ...]]:
-    """Column names of each file, in the file's order; a file without a single line is left out.
+def read_headers(landed: LandedFiles, columns: Sequence[RawColumn]) -> dict[LandedFile, Header]:
+    """The header of each file; a file without a single line is left out.
 
     Raises:
         HeaderError: columns are missing, extra or doubled, or a file is not what its name says; every one of every
             file is listed.
     """
-    headers: dict[LandedFile, tuple[str, ...]] = {}
+    headers: dict[LandedFile, Header] = {}
     problems = []
     for file in landed.files:
         try:
@@ -100,16 +108,17 @@ def read_headers(landed: LandedFiles, columns: Sequence[RawColumn]) -> dict[Land
         except (zlib.error, ValueError) as error:  # ValueError: not Parquet
             problems.append(f"{landed.root.url_of(file.key)}: cannot be read: {error}")
             continue
-        if header:
+        if header.names:
             headers[file] = header
     wanted = {column.name for column in columns}
     for file, header in headers.items():
+        names = header.names
         parts = {
-            "missing": [column.name for column in columns if column.name not in header],
-            "extra": [name for name in dict.fromkeys(header) if name not in wanted],
-            "twice": [name for name in dict.fromkeys(header) if header.count(name) > 1],
+            "missing": [column.name for column in columns if column.name not in names],
+            "extra": [name for name in dict.fromkeys(names) if name not in wanted],
+            "twice": [name for name in dict.fromkeys(names) if names.count(name) > 1],
         }
-        told = [f"{what} {', '.join(map(repr, names))}" for what, names in parts.items() if names]
+        told = [f"{what} {', '.join(map(repr, which))}" for what, which in parts.items() if which]
         if told:
             problems.append(f"{landed.root.url_of(file.key)}: {'; '.join(told)}")
     if problems:
@@ -137,13 +146,14 @@ def _day(text: str) -> date | None:
         return None
 
 
-def _header(root: Storage, file: LandedFile) -> tuple[str, ...]:
+def _header(root: Storage, file: LandedFile) -> Header:
     with root.open(file.key) as content:
         if file.is_parquet:
             import pyarrow.parquet as parquet
 
-            return tuple(parquet.read_schema(content).names)
-        return tuple(next(csv.reader([_first_line(content, file.key.endswith(".gz"))]), []))
+            return Header(tuple(parquet.read_schema(content).names))
+        line = _first_line(content, file.key.endswith(".gz"))
+        return Header(tuple(next(csv.reader([line]), [])), line)
 
 
 def _first_line(content: Any, is_packed: bool) -> str:

@@ -1,29 +1,30 @@
 """What rows of one loan say of one another: differing rows, late labels."""
 
-from pyspark.sql import DataFrame
+from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 
 from creditrisk.contract import RAW_COLUMNS
+from spark_jobs.judging import State
 from spark_jobs.parsing import present, value_of
 from spark_jobs.reading import field_texts
 
 
-def loan_facts(claims: DataFrame, labels: DataFrame | None) -> DataFrame:
+def loan_facts(plain: DataFrame, labels: DataFrame | None) -> DataFrame:
     """What is known of a loan besides its own row: ``loan_id``, ``is_suspected``, ``label``.
 
     One shuffle of three narrow columns finds the rows of one ``loan_id`` whose texts differ, and each loan's newest late
     label. Only loans about which there is something to say are in the result.
 
     Args:
-        claims: with ``loan_id`` and ``identity``, every row that is judged and has a loan_id.
+        plain: with ``loan_id`` and ``identity``, the rows that are good at a glance.
         labels: good labels, or None where no label has landed.
 
     Returns:
-        ``is_suspected`` says that texts differ, see :func:`differing_loans`.
+        ``is_suspected`` says that texts differ, see :func:`compared`.
         ``label`` is ``struct<known_on,status>`` of the newest ``known_on`` (of two on one day, status 1 wins).
     """
     no_label = F.lit(None).cast("struct<known_on:date,status:int>").alias("label")
-    claims = claims.select("loan_id", "identity")
+    claims = plain.select("loan_id", "identity")
     if labels is not None:
         claims = claims.withColumn("label", no_label).unionByName(
             labels.select(
@@ -44,33 +45,53 @@ def loan_facts(claims: DataFrame, labels: DataFrame | None) -> DataFrame:
     )
 
 
-def rows_of(loans: DataFrame, rows: DataFrame) -> DataFrame:
-    """The rows of some loans: ``loan_id``, ``source``, ``raw``, ``canonical``, ``state``."""
-    return rows.join(loans.select("loan_id"), "loan_id", "left_semi").select(
-        "loan_id", "source", "raw", "canonical", "state"
-    )
+def compared(examined: DataFrame, plain: DataFrame, facts: DataFrame, *, are_few: bool) -> DataFrame:
+    """Rows that take a close look: those that were doubtful, and all others of the loans that they or suspicion name.
 
-
-def differing_loans(suspects: DataFrame) -> DataFrame:
-    """Loans, by ``loan_id``, of whose rows a value differs: ``1.0`` and ``1`` are one number.
-
-    Texts are equal in nearly every file that lands twice, and quick to compare; this looks again where they differ.
+    Texts are equal in nearly every file that lands twice, and quick to compare. Here values are: ``1.0`` and ``1`` are
+    one number.
 
     Args:
-        suspects: see :func:`rows_of`.
+        examined: see :func:`spark_jobs.judging.examined`.
+        plain: the rows that are good at a glance, of the same columns but ``reasons``.
+        facts: see :func:`loan_facts`.
+        are_few: whether the loans in question fit into each task's memory.
+
+    Returns:
+        The columns of ``examined``, ``was_doubtful``, and ``is_conflicting``: the values of the loan's rows differ, of
+        those that are judged and name a loan.
     """
-    texts = field_texts(F.coalesce("canonical", "raw"))
-    values = (
-        F.coalesce(
-            value_of(present(F.get("texts", number)), column.type).cast("string"), F.get("texts", number)
-        )
-        for number, column in enumerate(RAW_COLUMNS)
-    )
-    return (
-        suspects.select("loan_id", texts.alias("texts"))
-        .select("loan_id", F.xxhash64(*values).alias("identity"))
-        .groupBy("loan_id")
-        .agg(F.min("identity").alias("least"), F.max("identity").alias("greatest"))
-        .where("least != greatest")
+    claimed = F.when(F.col("state") != State.LATER.value, F.col("loan_id"))
+    in_question = (
+        facts.where("is_suspected")
         .select("loan_id")
+        .unionByName(examined.select(claimed.alias("loan_id")).where("loan_id IS NOT NULL"))
+    )
+    others = plain.join(F.broadcast(in_question) if are_few else in_question, "loan_id", "left_semi")
+    rows = examined.withColumn("was_doubtful", F.lit(True)).unionByName(
+        others.withColumns({"was_doubtful": F.lit(False)}), allowMissingColumns=True
+    )
+    # Rows that name no loan are spread, for there may be many.
+    by_loan = Window.partitionBy("claimed", F.when(F.col("claimed").isNull(), F.col("identity")))
+    values = _values_hash()
+    return (
+        rows.withColumns({"claimed": claimed, "values": values})
+        .withColumn(
+            "is_conflicting",
+            F.col("claimed").isNotNull() & (F.min("values").over(by_loan) != F.max("values").over(by_loan)),
+        )
+        .drop("claimed", "values")
+    )
+
+
+def _values_hash() -> Column:
+    """A hash of a row's values; of the text where it has none."""
+    texts = field_texts(F.coalesce("canonical", "raw"))
+    return F.xxhash64(
+        *(
+            F.coalesce(
+                value_of(present(F.get(texts, number)), column.type).cast("string"), F.get(texts, number)
+            )
+            for number, column in enumerate(RAW_COLUMNS)
+        )
     )

@@ -1,8 +1,8 @@
 """Landed files as rows of text, losing nothing: what cannot be read as fields is kept as a malformed line.
 
-Spark's CSV source alone reads a reordered header by position, and passes short lines, long lines and broken
-quotes. So each file's header is read beforehand, files are grouped by it, every line is taken whole, and its
-fields are then read by name.
+Spark's CSV source reads a reordered header by position, and passes short lines, long lines and broken quotes. So each
+file's header is read beforehand, files are grouped by it, every line is taken whole, and its fields are then read by
+name.
 """
 
 from collections import defaultdict
@@ -22,13 +22,11 @@ from creditrisk.contract import RawColumn
 from creditrisk.errors import ContractError
 from creditrisk.settings import file_url
 from creditrisk.storage import Storage, spark_path
-from spark_jobs.landed import LandedFile, LandedFiles
+from spark_jobs.landed import Header, LandedFile, LandedFiles
 from spark_jobs.parsing import plain_line
 
-Header = tuple[str, ...]
-
 _BROKEN = "__broken"
-_NO_SEPARATOR = "\x01"
+_NOT_BLANK = r"[^\x00-\x20]"
 _NO_COMMA = "\ufdd0"  # stands for a comma in a text; by Unicode's rule it is in none
 _MOST_FIELDS = 20_000  # Spark's CSV parser makes room for 20,480
 _GLOB_CHARACTERS = str.maketrans({character: f"\\{character}" for character in "\\*?[]{}"})
@@ -39,9 +37,10 @@ class LandedRows:
     """Every row of the landed files, as text.
 
     ``rows`` has ``raw`` (the line as it landed; of a Parquet row, its fields as CSV), ``source`` (the file's key),
-    ``landed`` (its day), ``header`` (the number of the CSV file's header, null for Parquet), ``is_plain`` (see
-    :func:`spark_jobs.parsing.plain_line`) and ``canonical``: the fields' texts in the contract's order, joined by
-    commas. It is there for plain lines and Parquet rows; other lines are few and read by :func:`with_fields`.
+    ``landed`` (its day), ``header`` (the number of the CSV file's header, null for Parquet), ``is_header`` (the line is
+    the file's header, there or once more), ``is_plain`` (see :func:`spark_jobs.parsing.plain_line`) and ``canonical``:
+    the fields' texts in the contract's order, joined by commas. It is there for plain lines and Parquet rows; other lines
+    are few and read by :func:`with_fields`.
     """
 
     rows: DataFrame
@@ -104,35 +103,33 @@ def _csv_rows(
     header: Header,
     columns: Sequence[RawColumn],
 ) -> DataFrame:
-    # A separator that never occurs: the source drops each file's header and hands over whole lines.
-    lines = (
-        spark.read.schema(f"line string, {_BROKEN} string")
-        .option("header", True)
-        .option("sep", _NO_SEPARATOR)
-        .option("quote", "")
-        .option("columnNameOfCorruptRecord", _BROKEN)
-        .csv(_paths(landed, files))
-        .select(F.coalesce(_BROKEN, "line").alias("raw"), _key(landed).alias("source"))
+    # Of bytes that are no UTF-8, the replacement character stays: later readers take none.
+    lines = spark.read.text(_paths(landed, files)).select(
+        F.make_valid_utf8("value").alias("raw"), _key(landed).alias("source")
     )
     by_name = {column.name: column for column in columns}
     names = [column.name for column in columns]
-    is_plain = F.col("raw").rlike(plain_line([by_name[name] for name in header]))
+    is_plain = F.col("raw").rlike(plain_line([by_name[name] for name in header.names]))
     canonical = F.col("raw")
-    if header != tuple(names):
+    if header.names != tuple(names):
         texts = F.split("raw", ",", -1)
-        canonical = F.concat_ws(",", *(F.get(texts, header.index(name)) for name in names))
-    return lines.select(
-        "raw",
-        "source",
-        _landed(files).alias("landed"),
-        is_plain.alias("is_plain"),
-        F.when(is_plain, canonical).alias("canonical"),
+        canonical = F.concat_ws(",", *(F.get(texts, header.names.index(name)) for name in names))
+    return (
+        lines.select(
+            "raw",
+            "source",
+            _landed(files).alias("landed"),
+            is_plain.alias("is_plain"),
+            F.when(is_plain, canonical).alias("canonical"),
+        )
+        .select("*", (~F.col("is_plain") & (F.col("raw") == header.line)).alias("is_header"))
+        .where(F.col("is_plain") | F.col("raw").rlike(_NOT_BLANK))
     )
 
 
 def _parsed(number: int, header: Header) -> Column:
     """The fields of a line of this header, ``struct`` by the header's names; null of any other."""
-    schema = ", ".join(f"`{name}` string" for name in (*header, _BROKEN))
+    schema = ", ".join(f"`{name}` string" for name in (*header.names, _BROKEN))
     options = {"columnNameOfCorruptRecord": _BROKEN, "mode": "PERMISSIVE", "escape": '"'}
     # The parser raises on a line of more fields than it has room for; only a long line can have that many.
     commas = F.length("raw") - F.length(F.replace("raw", F.lit(","), F.lit("")))
@@ -162,6 +159,7 @@ def _parquet_rows(
         _landed(files).alias("landed"),
         raw.rlike(plain_line(columns)).alias("is_plain"),
         _canonical(list(texts.values())).alias("canonical"),
+        F.lit(False).alias("is_header"),
         F.lit(None).cast("int").alias("header"),
     )
 
@@ -229,10 +227,14 @@ def rows_by_file(rows: Any, landed: LandedFiles) -> list[tuple[LandedFile, int]]
     """Counts by ``source`` matched with their files; a file without a row counts 0.
 
     Raises:
-        ContractError: a row names no file of these.
+        ContractError: a row names no file of these, or a file was replaced while it was read.
     """
     counts = {file_key(row["source"]): int(row["rows"]) for row in rows}
     strange = counts.keys() - {file.key for file in landed.files}
     if strange:
         raise ContractError(f"{landed.root.url}: rows of files that were not asked for: {sorted(strange)}")
+    headless = {file_key(row["source"]) for row in rows if not row["headers"]}
+    replaced = [file.key for file in landed.files if file.key in headless and not file.is_parquet]
+    if replaced:
+        raise ContractError(f"{landed.root.url}: replaced while they were read: {replaced}")
     return [(file, counts.get(file.key, 0)) for file in landed.files]

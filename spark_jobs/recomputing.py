@@ -106,9 +106,7 @@ def _rows(
     changed = changed_files(manifest.inputs, with_digests(intake.inputs, files))
     wanted = spark.createDataFrame([(customer,) for customer in customers], "id bigint")
     compute(transforms.of_customers(intake.good, wanted), manifest.as_of, staged / SPOOLED)
-    write_snapshot_files(
-        staged / SPOOLED, staged / writing.SNAPSHOT, transforms.online_names(), counted_names={}
-    )
+    write_snapshot_files(staged / SPOOLED, staged / writing.SNAPSHOT, transforms.online_names())
     made = sorted((staged / writing.SNAPSHOT / CUSTOMERS).glob("*.parquet"))
     rows = [row for path in made for row in parquet.read_table(path).to_pylist()]
     return sorted(rows, key=lambda row: row["id"]), changed

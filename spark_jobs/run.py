@@ -2,16 +2,16 @@
 
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
-from typing import Any
 
 from pyspark.sql import DataFrame, Observation, SparkSession
 from pyspark.sql import functions as F
 
-from creditrisk.contract import FEATURE_NAMES, ROW_RULES, contract_fingerprint
+from creditrisk.contract import ROW_RULES, contract_fingerprint
 from creditrisk.errors import ContractError
 from creditrisk.provenance import code_version
 from creditrisk.settings import Settings
@@ -20,11 +20,10 @@ from creditrisk.storage import Storage
 from spark_jobs import transforms, writing
 from spark_jobs.configuration import is_local
 from spark_jobs.digests import (
+    CUSTOMER_NUMBER,
     content_hash,
-    customers_digest,
-    customers_digest_columns,
-    loans_digest,
-    loans_digest_columns,
+    customer_number,
+    loan_hashes,
     quarantine_digest,
     quarantine_digest_columns,
 )
@@ -32,11 +31,9 @@ from spark_jobs.intake import Inputs, Intake, find_inputs, take_in
 from spark_jobs.recorded_inputs import with_digests
 from spark_jobs.rules import LABEL_PREFIX
 from spark_jobs.session import start_session
-from spark_jobs.snapshot_files import refused_by_rule, write_snapshot_files
-from spark_jobs.statistics import bucket_columns, statistics_columns, statistics_of
+from spark_jobs.snapshot_files import Totals, refused_by_rule, write_snapshot_files
 
 SPOOLED = "rows"
-_BUCKET = "bucket_of_"
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,17 +107,17 @@ def _build(
 ) -> tuple[SnapshotManifest, writing.Outcome]:
     with watch.phase("rules"):
         intake = take_in(spark, inputs, run.as_of, run.landed_until)
-    with watch.phase("windows"):
-        totals = compute(intake.good, run.as_of, staged / SPOOLED)
+    snapshot_folder, quarantine_folder = staged / writing.SNAPSHOT, staged / writing.QUARANTINE
+    with watch.phase("windows"), ThreadPoolExecutor(1) as beside:
+        # Refused rows are few, and a hash takes one core for a moment: both get done while Spark is at the windows.
+        refused = beside.submit(_write_quarantine, intake.refused, quarantine_folder)
+        read = beside.submit(with_digests, intake.inputs, inputs.loans)
+        kept = compute(intake.good, run.as_of, staged / SPOOLED)
+        refused_are, inputs_are = refused.result(), read.result()
     with watch.phase("write"):
-        snapshot_folder, quarantine_folder = staged / writing.SNAPSHOT, staged / writing.QUARANTINE
-        counted = write_snapshot_files(
-            staged / SPOOLED, snapshot_folder, transforms.online_names(), _counted_names()
-        )
-        refused_are = _write_quarantine(intake.refused, quarantine_folder)
-        loans_are, customers_are = loans_digest(totals), customers_digest(totals)
-        hashed = content_hash(run.as_of, loans_are, customers_are, refused_are)
-        counts, by_rule = _counts(intake, totals, refused_are, quarantine_folder)
+        totals = write_snapshot_files(staged / SPOOLED, snapshot_folder, transforms.online_names())
+        hashed = content_hash(run.as_of, totals.loans_digest, totals.customers_digest, refused_are)
+        counts, by_rule = _counts(intake, kept, totals, refused_are, quarantine_folder)
         files = writing.file_hashes(snapshot_folder)
     manifest = SnapshotManifest(
         snapshot=str(SnapshotId(run.as_of, hashed[:12])),
@@ -128,48 +125,34 @@ def _build(
         as_of=run.as_of,
         landed_until=run.landed_until,
         content_hash=hashed,
-        loans_digest=loans_are,
-        customers_digest=customers_are,
+        loans_digest=totals.loans_digest,
+        customers_digest=totals.customers_digest,
         quarantine_digest=refused_are,
         contract_fingerprint=contract_fingerprint(),
         code_version=code_version(),
         created_at=datetime.now(UTC),
-        inputs=with_digests(intake.inputs, inputs.loans),
+        inputs=inputs_are,
         counts=counts,
         quarantined_by_rule=by_rule,
-        newest_loan_date=totals["newest_loan_date"],
-        features=statistics_of(totals, totals["digest_rows"], counted),
+        newest_loan_date=totals.newest_loan_date,
+        features=totals.features,
         files=files,
         timings_seconds=watch.total(),
     )
     return manifest, writing.commit(SnapshotCatalog(Storage(settings.lake_root)), staged, manifest)
 
 
-def compute(good: DataFrame, as_of: date, spooled: Path) -> dict[str, Any]:
-    """Write a row a loan with all that the files are made of; the aggregates over the rows, taken on the way.
+def compute(good: DataFrame, as_of: date, spooled: Path) -> int:
+    """Write a row a loan with all that the files are made of; how many rows were kept, identical copies and all.
 
-    Both observations look behind the shuffle, in the tasks that write: each of those counts once, however often it was
-    tried.
+    These are observed behind the shuffle, in the tasks that write: each of those counts once, however often it was tried.
     """
-    kept, written = Observation("kept"), Observation("written")
+    kept, names = Observation("kept"), transforms.online_names()
     marked = transforms.with_copies_marked(good).observe(kept, F.count("*").alias("kept"))
-    featured = transforms.with_features(marked)
-    buckets = {f"{_BUCKET}{name}": column for name, column in bucket_columns().items()}
-    rows = transforms.snapshot_rows(featured, as_of).withColumns(buckets)
-    aggregates = {
-        "newest_loan_date": F.max("loan_date"),
-        **loans_digest_columns(),
-        **customers_digest_columns(transforms.online_names()),
-        **statistics_columns(),
-    }
-    observed = rows.observe(written, *(column.alias(name) for name, column in aggregates.items()))
-    writing.write_parquet(observed, spooled, compression="uncompressed")
-    return {**kept.get, **written.get}
-
-
-def _counted_names() -> dict[str, str]:
-    """By feature, the column of the spooled rows whose values are counted."""
-    return {name: f"{_BUCKET}{name}" if name in bucket_columns() else name for name in FEATURE_NAMES}
+    rows = transforms.snapshot_rows(transforms.with_features(marked), as_of)
+    hashed = rows.withColumns({**loan_hashes(), CUSTOMER_NUMBER: customer_number(names)})
+    writing.write_parquet(hashed, spooled, compression="uncompressed", dictionary=False)
+    return int(kept.get["kept"])
 
 
 def _write_quarantine(refused: DataFrame, folder: Path) -> str:
@@ -183,7 +166,7 @@ def _write_quarantine(refused: DataFrame, folder: Path) -> str:
 
 
 def _counts(
-    intake: Intake, totals: dict[str, Any], refused_are: str, quarantine_folder: Path
+    intake: Intake, kept: int, totals: Totals, refused_are: str, quarantine_folder: Path
 ) -> tuple[RowCounts, dict[str, int]]:
     """What became of the rows, and refused rows by rule in the contract's order.
 
@@ -193,12 +176,12 @@ def _counts(
     by_rule, labels = refused_by_rule(quarantine_folder, LABEL_PREFIX)
     counts = RowCounts(
         rows_in=intake.rows_in,
-        kept=totals["kept"],
-        repeated=totals["kept"] - totals["digest_rows"],
+        kept=kept,
+        repeated=kept - totals.loans,
         quarantined=int(refused_are.partition(":")[0]) - labels,
         later=intake.later,
-        loans=totals["digest_rows"],
-        customers=totals["customers_rows"],
+        loans=totals.loans,
+        customers=totals.customers,
         labels_in=intake.labels_in,
         labels_quarantined=labels,
     )

@@ -9,24 +9,23 @@ from pyspark.sql import Column, DataFrame, Window, WindowSpec
 from pyspark.sql import functions as F
 
 from creditrisk.contract import AMOUNT_UNIT, COLUMN_ROLES, CUSTOMER_COLUMNS, DAYS_PER_YEAR
-from spark_jobs.judging import State
 from spark_jobs.rules import CONFLICTING_LOAN_ID, reason
 
 ONLINE_PREFIX = "online_"
 
 
-def good_loans(rows: DataFrame, differing: DataFrame | None, facts: DataFrame | None) -> DataFrame:
+def good_loans(rows: DataFrame, conflicting: DataFrame | None, facts: DataFrame | None) -> DataFrame:
     """Loans that break no rule, identical copies still among them, with the newest status known.
 
     A loan's own status counts as known on its loan_date.
 
     Args:
         rows: rows that are good by themselves, see :func:`spark_jobs.judging.sifted`.
-        differing: loans of which rows differ, or None where there are none.
+        conflicting: the rows of loans of which rows differ, or None where there are none.
         facts: see :func:`spark_jobs.loan_facts.loan_facts`; None where no label has landed.
     """
-    if differing is not None:
-        rows = rows.join(differing, "loan_id", "left_anti")
+    if conflicting is not None:
+        rows = rows.join(conflicting.select("loan_id"), "loan_id", "left_anti")
     status = F.col("status")
     if facts is not None:
         labels = facts.where(F.col("label").isNotNull()).select("loan_id", "label")
@@ -40,34 +39,22 @@ def good_loans(rows: DataFrame, differing: DataFrame | None, facts: DataFrame | 
     )
 
 
-def quarantine(refused: DataFrame, suspects: DataFrame | None, differing: DataFrame | None) -> DataFrame:
+def quarantine(looked_at: DataFrame) -> DataFrame:
     """Refused rows: ``source``, ``raw``, ``reasons``, the broken rules in the contract's order, a conflict last.
 
     Args:
-        refused: rows that break rules by themselves, see :func:`spark_jobs.judging.examined`.
-        suspects: see :func:`spark_jobs.loan_facts.rows_of`; None where no rows differ.
-        differing: loans of which rows differ; None likewise.
+        looked_at: see :func:`spark_jobs.loan_facts.compared`; without ``is_conflicting``, no row conflicts.
     """
-    columns = ("source", "raw", "reasons")
-    if suspects is None or differing is None:
-        return refused.select(*columns)
-    nothing = F.array().cast("array<struct<rule:string,field:string,value:string>>")
-    conflict = F.array(reason(CONFLICTING_LOAN_ID, "loan_id", F.col("loan_id")))
-    by_themselves_good = suspects.where(F.col("state") != State.REFUSED.value)
-    return (
-        refused.select("loan_id", *columns)
-        .join(differing.withColumn("is_differing", F.lit(True)), "loan_id", "left")
-        .withColumn(
-            "reasons",
-            F.when(F.col("is_differing"), F.concat("reasons", conflict)).otherwise(F.col("reasons")),
+    reasons = F.col("reasons")
+    is_refused = reasons.isNotNull()
+    if "is_conflicting" in looked_at.columns:
+        nothing = F.array().cast("array<struct<rule:string,field:string,value:string>>")
+        conflict = F.array(reason(CONFLICTING_LOAN_ID, "loan_id", F.col("loan_id")))
+        is_refused |= F.col("is_conflicting")
+        reasons = F.when(F.col("is_conflicting"), F.concat(F.coalesce(reasons, nothing), conflict)).otherwise(
+            reasons
         )
-        .select(*columns)
-        .unionByName(
-            by_themselves_good.join(differing, "loan_id", "left_semi").select(
-                "source", "raw", F.concat(nothing, conflict).alias("reasons")
-            )
-        )
-    )
+    return looked_at.where(is_refused).select("source", "raw", reasons.alias("reasons"))
 
 
 def of_customers(loans: DataFrame, customers: DataFrame) -> DataFrame:

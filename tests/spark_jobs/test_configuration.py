@@ -1,5 +1,6 @@
 """What Spark is configured with, asked without pyspark, and the class-data archive's line for each outcome."""
 
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -8,7 +9,7 @@ import pytest
 
 from creditrisk.settings import PROJECT_ROOT, Settings
 from spark_jobs.class_data_archive import make_archive
-from spark_jobs.configuration import archive_file, spark_conf
+from spark_jobs.configuration import archive_file, java_program, jvm_options, spark_conf
 
 
 @pytest.fixture
@@ -40,6 +41,16 @@ def test_an_archive_is_used_once_it_is_there_and_ones_own_options_come_last(sett
     assert f'"-XX:SharedArchiveFile={archive}"' in options  # quoted: there is a space in it
     assert options.endswith(" -Dmine=1")
     assert make_archive(settings) == f"The class-data archive is there: {archive}"
+
+
+def test_java_takes_the_options_and_says_nothing_of_them(settings: Settings) -> None:
+    options = [option for each in jvm_options(settings) for option in shlex.split(each)]
+    assert any(option.startswith("-XX:CompilerDirectivesFile=") for option in options)
+    done = subprocess.run(
+        [str(java_program()), *options, "--version"], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.splitlines()[0].startswith(("openjdk 17", "openjdk 21", "java 17", "java 21"))
+    assert done.stderr == ""
 
 
 def test_an_archive_of_another_java_is_another_file(

@@ -9,6 +9,9 @@ import pyarrow.parquet as parquet
 import pytest
 
 from creditrisk.errors import ContractError, HeaderError, NoInputError
+from creditrisk.storage import Storage
+from spark_jobs.landed import LandedFile, LandedFiles
+from spark_jobs.reading import rows_by_file
 from spark_jobs.report import failure_line
 from tests.spark_jobs.landing import AS_OF, NAMES, TODAY, Lake, csv_text, line, loan
 
@@ -38,6 +41,39 @@ def test_no_line_is_dropped_or_shifted(lake: Lake) -> None:
     assert "unparsable" in reasons[repeated_header]
     counts = built.manifest.counts
     assert (counts.rows_in, counts.kept, counts.quarantined) == (12, 2, 10)
+
+
+def test_bytes_that_are_no_text_are_kept_as_a_sign_for_them(lake: Lake) -> None:
+    text = csv_text([loan(1, name_income_type="Arbeit?"), loan(2, loan_amount="?"), loan(3)])
+    path = lake.land("")
+    path.write_bytes(text.encode().replace(b"?", b"\xff"))
+    built = lake.build()
+    assert built.loans().keys() == {1, 3}
+    ((refused, rules),) = built.reasons().items()
+    assert rules == {"unparsable"}
+    assert "\ufffd" in refused
+
+
+def test_lines_without_a_word_are_no_rows_wherever_they_stand(lake: Lake) -> None:
+    lake.land("\n \t\n" + csv_text([loan(1)]) + "\r\n\x00 \n" + line(loan(2)) + "\n\n")
+    built = lake.build()
+    assert built.loans().keys() == {1, 2}
+    assert built.manifest.counts.rows_in == 2
+
+
+def test_a_header_that_stands_in_each_part_of_a_file_is_refused_but_for_one(lake: Lake) -> None:
+    part = csv_text([loan(1)])
+    lake.land(part + part.replace("\n1,", "\n2,") + part.replace("\n1,", "\n3,"))
+    lake.land(csv_text([loan(4)]), name="other.csv")
+    counts = lake.build().manifest.counts
+    assert (counts.rows_in, counts.kept, counts.quarantined) == (6, 4, 2)
+
+
+def test_a_file_that_was_replaced_behind_its_header_stops_the_run() -> None:
+    landed = LandedFiles(Storage("file:///lake"), (LandedFile("a.csv", AS_OF), LandedFile("b.csv", AS_OF)))
+    rows = [{"source": "a.csv", "rows": 2, "headers": 1}, {"source": "b.csv", "rows": 2, "headers": 0}]
+    with pytest.raises(ContractError, match=re.escape("replaced while they were read: ['b.csv']")):
+        rows_by_file(rows, landed)
 
 
 def test_columns_are_matched_by_name_in_files_side_by_side(lake: Lake) -> None:
