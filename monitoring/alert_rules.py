@@ -144,7 +144,7 @@ RULES = (
         "Decisions were made on other features",
         Severity.CRITICAL,
         (Days(("skew_rows",)),),
-        "Look at the rows in the measure's detail: the service and the feature job disagree.",
+        "Read in the words whether the fault lies before the snapshot or behind it, and the rows in the measure's detail.",
     ),
     Rule(
         "realised_quality",
