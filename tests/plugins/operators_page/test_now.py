@@ -1,9 +1,11 @@
 from datetime import UTC, date, datetime, timedelta
+from typing import Any
 
 import pytest
 
-from creditrisk.alert_store import Alert
+from creditrisk.alert_store import Alert, NewAlert, changing_alerts
 from creditrisk.nights import Night, Outcome
+from creditrisk.online_store import OnlineStore
 from creditrisk.probe_store import Probe
 from creditrisk.release import ReleaseAction, ReleaseRecord
 from creditrisk.settings import Settings
@@ -104,3 +106,23 @@ def test_what_is_served_is_said_where_it_is_not_what_the_last_night_published() 
     assert served_instead(night("2021-01-09-ffffffffffff", Outcome.FAILED), FRESH) is None
     assert served_instead(night(FRESH.snapshot), None) is None
     assert served_instead(None, FRESH) is None
+
+
+def test_it_is_said_why_an_alert_is_over_and_nothing_of_what_only_happened(
+    login: Any, settings: Settings
+) -> None:
+    OnlineStore(settings).migrate()
+    now = datetime.now(UTC)
+    about = ("warning", "Decisions drift", now.date(), "model m", "retrain", "")
+    with changing_alerts(settings, now - timedelta(hours=1)) as writer:
+        writer.start(NewAlert("drift", "age", *about), [])
+        writer.start(NewAlert("release_aborted", "", *about), [], happened_at=now - timedelta(hours=1))
+    with changing_alerts(settings, now) as writer:
+        (drift,) = writer.open_alerts()
+        writer.end(drift, "model m", [], "age < 0.25 & well")
+    told = login("viewer").get("/operators/now").text.partition("2 ended in the last seven days")[2]
+    rows = [row.partition("</tr>")[0] for row in told.partition("</table>")[0].split("<tr>")[1:]]
+    head, happened, ended = (row.strip() for row in rows)  # the newest first
+    assert head.endswith('<th scope="col">Why it is over</th>')
+    assert happened.endswith("<td>–</td>")
+    assert ended.endswith("<td>age &lt; 0.25 &amp; well</td>")
