@@ -32,7 +32,7 @@ from local.demo_month import Fault
 from local.demo_removal import remove
 from local.demo_snapshots import SnapshotWriter
 from local.demo_tables import DemoTables
-from local.demo_telling import NIGHT_AT, Telling, Wanted, spark_session
+from local.demo_telling import Telling, Wanted, slot_of, spark_session
 from local.progress import Progress, StackError, fail
 from local.walkthrough import SAMPLE
 
@@ -94,10 +94,11 @@ class DemoHistory:
 
     @property
     def last(self) -> date:
-        """The date of the newest night that is over."""
-        local = (self.now - timedelta(minutes=5)).astimezone(self.settings.zone)
-        over = local.date() - timedelta(days=1 if local.time() >= NIGHT_AT else 2)
-        return max(over, self._base.as_of)
+        """The date of the newest night: the newest whose slot has come, or later, that of what is there already."""
+        zone = self.settings.zone
+        yesterday = self.now.astimezone(zone).date() - timedelta(days=1)
+        due = yesterday if slot_of(yesterday, zone) <= self.now else yesterday - timedelta(days=1)
+        return max(due, self._base.as_of)
 
     @property
     def _base(self) -> SnapshotId:

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta, tzinfo
 from datetime import time as clock
 from typing import Any
 
@@ -28,7 +28,7 @@ from local.demo_tables import DemoTables, GeneratedNight
 STEM = "demo-history"
 """Of the names of the files that land."""
 
-NIGHT_AT = clock(2)
+_NIGHT_AT = clock(2)
 _NIGHT_SECONDS = 75.0
 _TOLD_OF = 5
 
@@ -162,10 +162,9 @@ class Telling:
         else:
             manifest = self.writer.write(book, self.outcomes, as_of, began, self.landed)
         report = judge_snapshot(self.settings, manifest.snapshot)
-        seconds = _NIGHT_SECONDS * np.random.default_rng((self.wanted.seed, 3, as_of.toordinal())).uniform(
-            0.9, 1.3
-        )
-        self.tables.publish(GeneratedNight(manifest, report.verdict, began, round(seconds, 1), is_built))
+        draw = np.random.default_rng((self.wanted.seed, 3, as_of.toordinal())).uniform(0.9, 1.3)
+        seconds = min(round(_NIGHT_SECONDS * draw, 1), (self.now - began).total_seconds())  # none ends later than now
+        self.tables.publish(GeneratedNight(manifest, report.verdict, began, seconds, is_built))
         return SnapshotId.parse(manifest.snapshot)
 
     def _built(self, as_of: date) -> SnapshotManifest:
@@ -184,8 +183,14 @@ class Telling:
         return manifest
 
     def _began(self, as_of: date) -> datetime:
-        local = datetime.combine(as_of + timedelta(days=1), NIGHT_AT, self.settings.zone)
-        return min(local.astimezone(UTC), self.now - timedelta(seconds=2 * _NIGHT_SECONDS))
+        """At its slot; or where that is to come, a little while ago, as of a run by hand."""
+        slot = slot_of(as_of, self.settings.zone)
+        return slot if slot <= self.now else self.now - timedelta(seconds=2 * _NIGHT_SECONDS)
+
+
+def slot_of(as_of: date, zone: tzinfo) -> datetime:
+    """When the night of a day begins."""
+    return datetime.combine(as_of + timedelta(days=1), _NIGHT_AT, zone).astimezone(UTC)
 
 
 @contextmanager

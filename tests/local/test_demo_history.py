@@ -200,6 +200,24 @@ def test_a_planted_fault_gives_its_alert_and_no_other(
     assert alerts_of(settings, *mornings) == {rule: 1}
 
 
+@pytest.mark.parametrize("since_newest", [1, 2], ids=["its snapshot is there", "its snapshot is not there"])
+def test_a_history_told_just_after_the_slot_has_the_slots_night_in_its_slot(
+    market: Settings, since_newest: int
+) -> None:
+    slot = datetime(2021, 6, 24, 2, tzinfo=UTC) + timedelta(days=since_newest)
+    wanted = Wanted(5, 300, MARKET.seed, 0, 1, with_report=False)
+    now = slot + timedelta(minutes=1)
+    DemoHistory(market, wanted, Progress(), now=now).make()
+    question = "SELECT as_of, started_at, ended_at <= %s FROM {schema}.nights ORDER BY 1 DESC LIMIT 2"
+    day, a_day = slot.date() - timedelta(days=1), timedelta(days=1)
+    assert ask(market, question.replace("%s", f"'{now}'"), "reader") == [
+        (day, slot, True),
+        (day - a_day, slot - a_day, True),
+    ]
+    looks = Watch(market).look(now=slot + timedelta(hours=3), parts=WELL)
+    assert "nightly_never_started" not in {one.rule.name for one in looks.started}
+
+
 def test_is_told_once_and_can_be_removed(told: Teller, market: Settings) -> None:
     lake = Storage(market.lake_root)
     catalog = SnapshotCatalog(lake)
