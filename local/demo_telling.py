@@ -163,7 +163,8 @@ class Telling:
             manifest = self.writer.write(book, self.outcomes, as_of, began, self.landed)
         report = judge_snapshot(self.settings, manifest.snapshot)
         draw = np.random.default_rng((self.wanted.seed, 3, as_of.toordinal())).uniform(0.9, 1.3)
-        seconds = min(round(_NIGHT_SECONDS * draw, 1), (self.now - began).total_seconds())  # none ends later than now
+        # None ends later than now.
+        seconds = min(round(_NIGHT_SECONDS * draw, 1), (self.now - began).total_seconds())
         self.tables.publish(GeneratedNight(manifest, report.verdict, began, seconds, is_built))
         return SnapshotId.parse(manifest.snapshot)
 
