@@ -5,7 +5,8 @@ CreditRiskError
 ├── KeyInvalid                   an API key cannot be made or revoked as asked
 ├── ContractError                data that breaks the contract
 │   ├── HeaderError              a file's columns are not the contract's
-│   └── NoInputError             nothing has landed for the date asked for
+│   ├── NoInputError             nothing has landed for the date asked for
+│   └── ReadingUnsound           what was read does not add up
 ├── StorageError
 │   ├── ObjectMissing            no object of that name
 │   └── ObjectExists             the name is taken, and nothing is ever overwritten
@@ -71,6 +72,10 @@ class HeaderError(ContractError):
 
 class NoInputError(ContractError):
     """Nothing has landed for the date asked for."""
+
+
+class ReadingUnsound(ContractError):
+    """What was read does not add up, as where a file was replaced meanwhile."""
 
 
 class StorageError(CreditRiskError):
@@ -228,3 +233,7 @@ class ChallengeRefused(ReleaseError):
 
 class NothingToRollBackTo(ReleaseError):
     """No earlier version has served."""
+
+
+MAY_PASS = (StorageError, StoreUnavailable, NoInputError, ReadingUnsound, InputsGone)
+"""What another try may find gone, with nothing mended by a person: something was away, or files landed or moved meanwhile."""

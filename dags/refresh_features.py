@@ -6,7 +6,7 @@ to the online store.
 
 | task | what it does | when it fails |
 |---|---|---|
-| `build_features` | Spark: row rules, features, statistics; writes a snapshot, and the refused rows to quarantine | tried again; nothing is served from it |
+| `build_features` | Spark: row rules, features, statistics; writes a snapshot, and the refused rows to quarantine | **at once** where somebody must mend what landed, else tried again; nothing is served from it |
 | `quality_gate` | holds the snapshot against the limits and the one published before | **at once**: what is served stays; read the verdict in the log |
 | `publish` | loads it beside what is served, checks it, switches | tried again; readers see the old snapshot whole |
 

@@ -13,16 +13,16 @@ logger = logging.getLogger(__name__)
 def told_plainly() -> Iterator[None]:
     """End the task without retries on an error that another try cannot mend, its message the log's last word.
 
-    A store or a lake that cannot be reached is left to the task's retries.
+    What may pass by itself, such as a store or a lake that cannot be reached, is left to the task's retries.
 
     Raises:
         AirflowFailException: in place of any other :class:`creditrisk.errors.CreditRiskError`.
     """
-    from creditrisk.errors import CreditRiskError, StorageError, StoreUnavailable
+    from creditrisk.errors import MAY_PASS, CreditRiskError
 
     try:
         yield
-    except (StorageError, StoreUnavailable):
+    except MAY_PASS:
         raise
     except CreditRiskError as error:
         logger.error("%s", error)  # no traceback: it would bury the operator's line

@@ -54,12 +54,27 @@ class SparkJob(SparkSubmitOperator):
             context: the task's.
 
         Raises:
-            AirflowFailException: the Spark connection is missing.
-            AirflowException: the job has failed; its last lines say why.
+            AirflowFailException: the Spark connection is missing; or the job says that another try cannot help, in its
+                own last line. On a cluster that runs the driver, too, its exit code is not told, so it is tried again.
+            AirflowException: the job has failed otherwise; its last lines say why.
         """
+        from airflow.sdk.exceptions import AirflowException, AirflowFailException
+
+        from spark_jobs.command_line import FOR_A_PERSON
+
         require_connection()
         self.prepare(settings, name, arguments)
-        super().execute(context)
+        try:
+            super().execute(context)
+        except AirflowException as error:
+            submitted = self._submitted()
+            if submitted is not None and submitted.returncode == FOR_A_PERSON:
+                raise AirflowFailException(str(error).splitlines()[-1]) from None
+            raise
+
+    def _submitted(self) -> Any:
+        """The process of spark-submit; None before it is started."""
+        return getattr(self._hook, "_submit_sp", None)
 
     def prepare(self, settings: Settings, name: str, arguments: Sequence[str]) -> None:
         """Set what spark-submit is called with."""
@@ -75,7 +90,7 @@ class SparkJob(SparkSubmitOperator):
 
     def on_kill(self) -> None:
         """End spark-submit and everything below it."""
-        submitted = getattr(self._hook, "_submit_sp", None)
+        submitted = self._submitted()
         children: list[psutil.Process] = []
         if submitted is not None and submitted.poll() is None:
             try:
@@ -99,7 +114,8 @@ class BuildFeatures(SparkJob):
         """Run the job for the run's date; the log ends with what became of the rows, in words.
 
         Raises:
-            AirflowFailException: the Spark connection is missing, or the job committed nothing.
+            AirflowFailException: the Spark connection is missing, a landed file must be mended first, or the job
+                committed nothing.
         """
         settings = load_settings()
         run = context["dag_run"]

@@ -23,7 +23,7 @@ from spark_jobs.run import Run, build
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run the job; 0 when the snapshot is committed, 1 with one line, the last, on what is wrong."""
+    """Run the job; 0 when the snapshot is committed; else 1 or 65 with one line, the last, on what is wrong."""
     return ended(lambda: _run(*parse(arguments)))
 
 

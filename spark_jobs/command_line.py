@@ -6,9 +6,12 @@ import traceback
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from creditrisk.errors import CreditRiskError
+from creditrisk.errors import MAY_PASS, CreditRiskError
 from creditrisk.settings import Settings, file_url, load_settings
 from spark_jobs.report import failure_line
+
+FOR_A_PERSON = 65
+"""The exit code where another try cannot help until somebody has mended the input: EX_DATAERR of sysexits.h."""
 
 
 def add_lake(parser: argparse.ArgumentParser) -> None:
@@ -26,12 +29,15 @@ def settings_of(asked: argparse.Namespace) -> Settings:
 
 
 def ended(job: Callable[[], Sequence[str]]) -> int:
-    """Do a job and print its lines: 0; or 1 with one line on stderr, the last, on what is wrong."""
+    """Do a job and print its lines: 0; or with one line on stderr, the last, on what is wrong, 65 or 1.
+
+    It is 65 where nothing but somebody's hand mends it, and 1 where another try may go well, or nobody knows.
+    """
     try:
         lines = job()
     except CreditRiskError as error:
         print(f"{type(error).__name__}: {error}", file=sys.stderr, flush=True)
-        return 1
+        return 1 if isinstance(error, MAY_PASS) else FOR_A_PERSON
     except Exception as error:  # noqa: BLE001 - told in full, and in one line at the end, where a log is read
         traceback.print_exc()
         print(failure_line(error), file=sys.stderr, flush=True)

@@ -19,7 +19,7 @@ from pyspark.sql import functions as F
 from pyspark.sql.types import DoubleType, StructType, TimestampNTZType, TimestampType
 
 from creditrisk.contract import RawColumn
-from creditrisk.errors import ContractError
+from creditrisk.errors import ReadingUnsound
 from creditrisk.settings import file_url
 from creditrisk.storage import Storage, spark_path
 from spark_jobs.landed import Header, LandedFile, LandedFiles
@@ -227,14 +227,14 @@ def rows_by_file(rows: Any, landed: LandedFiles) -> list[tuple[LandedFile, int]]
     """Counts by ``source`` matched with their files; a file without a row counts 0.
 
     Raises:
-        ContractError: a row names no file of these, or a file was replaced while it was read.
+        ReadingUnsound: a row names no file of these, or a file was replaced while it was read.
     """
     counts = {file_key(row["source"]): int(row["rows"]) for row in rows}
     strange = counts.keys() - {file.key for file in landed.files}
     if strange:
-        raise ContractError(f"{landed.root.url}: rows of files that were not asked for: {sorted(strange)}")
+        raise ReadingUnsound(f"{landed.root.url}: rows of files that were not asked for: {sorted(strange)}")
     headless = {file_key(row["source"]) for row in rows if not row["headers"]}
     replaced = [file.key for file in landed.files if file.key in headless and not file.is_parquet]
     if replaced:
-        raise ContractError(f"{landed.root.url}: replaced while they were read: {replaced}")
+        raise ReadingUnsound(f"{landed.root.url}: replaced while they were read: {replaced}")
     return [(file, counts.get(file.key, 0)) for file in landed.files]

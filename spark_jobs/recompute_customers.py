@@ -19,7 +19,7 @@ from spark_jobs.recomputing import recompute, recompute_lines
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run; 0 when the rows are in the lake, 1 with one line, the last, on what is wrong."""
+    """Run; 0 when the rows are in the lake; else 1 or 65 with one line, the last, on what is wrong."""
     return ended(lambda: _run(*parse(arguments)))
 
 

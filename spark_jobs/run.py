@@ -12,7 +12,7 @@ from pyspark.sql import DataFrame, Observation, SparkSession
 from pyspark.sql import functions as F
 
 from creditrisk.contract import ROW_RULES, contract_fingerprint
-from creditrisk.errors import ContractError
+from creditrisk.errors import ReadingUnsound
 from creditrisk.provenance import code_version
 from creditrisk.settings import Settings
 from creditrisk.snapshots import RowCounts, SnapshotCatalog, SnapshotId, SnapshotManifest
@@ -171,7 +171,7 @@ def _counts(
     """What became of the rows, and refused rows by rule in the contract's order.
 
     Raises:
-        ContractError: rows were lost or doubled on the way.
+        ReadingUnsound: rows were lost or doubled on the way.
     """
     by_rule, labels = refused_by_rule(quarantine_folder, LABEL_PREFIX)
     counts = RowCounts(
@@ -186,7 +186,7 @@ def _counts(
         labels_quarantined=labels,
     )
     if counts.rows_in != counts.kept + counts.quarantined + counts.later or counts.repeated < 0:
-        raise ContractError(f"rows in = kept + quarantined + later does not hold: {counts}")
+        raise ReadingUnsound(f"rows in = kept + quarantined + later does not hold: {counts}")
     order = [rule.name for rule in ROW_RULES]
     known = [rule for rule in order if rule in by_rule]
     return counts, {rule: by_rule[rule] for rule in [*known, *sorted(by_rule.keys() - set(order))]}

@@ -13,7 +13,14 @@ from plugins.failures import told_plainly  # noqa: E402
 
 
 @pytest.mark.parametrize(
-    "error", [errors.QualityGateFailed, errors.VersionRefused, errors.ReleaseConflict, errors.SnapshotMissing]
+    "error",
+    [
+        errors.QualityGateFailed,
+        errors.VersionRefused,
+        errors.ReleaseConflict,
+        errors.SnapshotMissing,
+        errors.HeaderError,
+    ],
 )
 def test_what_another_try_cannot_mend_fails_at_once(
     error: type[Exception], caplog: pytest.LogCaptureFixture
@@ -28,7 +35,8 @@ def test_what_another_try_cannot_mend_fails_at_once(
 
 
 @pytest.mark.parametrize(
-    "error", [errors.StoreUnavailable, errors.ObjectMissing, errors.StorageError, OSError]
+    "error",
+    [errors.StoreUnavailable, errors.ObjectMissing, errors.StorageError, errors.NoInputError, OSError],
 )
 def test_what_may_pass_by_itself_is_left_to_the_retries(error: type[Exception]) -> None:
     with pytest.raises(error, match=r"^away$"), told_plainly():

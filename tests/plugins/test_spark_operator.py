@@ -18,6 +18,7 @@ prepare()
 from airflow.providers.apache.spark.operators.spark_submit import SparkSubmitOperator  # noqa: E402
 
 from creditrisk.settings import PROJECT_ROOT, Settings  # noqa: E402
+from creditrisk.storage import Storage  # noqa: E402
 from plugins.spark_operator import BuildFeatures, RecomputeCustomers, SparkJob  # noqa: E402
 
 RUN = SimpleNamespace(logical_date=None, run_after=datetime(2021, 1, 1, tzinfo=UTC), run_id="manual")
@@ -87,6 +88,33 @@ def test_a_missing_connection_is_an_error_and_not_a_job_on_yarn(
     monkeypatch.delenv("AIRFLOW_CONN_SPARK_DEFAULT")
     with pytest.raises(AirflowFailException, match="spark_default"):
         task.execute({"params": {"as_of": "2020-12-31", "landed_until": None}, "dag_run": RUN})
+
+
+@pytest.mark.parametrize(
+    ("landed", "is_certain", "told"),
+    [
+        ("a,b\n1,2\n", True, r"^HeaderError: columns are not the contract's: file://.*/loans\.csv: missing .*$"),
+        (None, False, "NoInputError: .*: no loans file has landed up to 2020-12-31$"),
+    ],
+    ids=["a broken header", "nothing landed"],
+)  # fmt: skip
+def test_what_only_somebody_can_mend_is_not_tried_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, landed: str | None, is_certain: bool, told: str
+) -> None:
+    from airflow.sdk.exceptions import AirflowException, AirflowFailException
+
+    settings = Settings(_env_file=None, var_dir=tmp_path / "var", spark_driver_memory="512m")
+    lake = Storage(settings.lake_root)
+    if landed:
+        lake.create("raw/loans/2020-12-31/loans.csv", landed.encode())
+    monkeypatch.setattr("plugins.spark_operator.load_settings", lambda: settings)
+    monkeypatch.setenv("PATH", os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]))
+    monkeypatch.setenv("PYSPARK_PYTHON", sys.executable)
+    task = BuildFeatures(task_id="build_features")
+    with pytest.raises(AirflowException, match=told) as raised:
+        task.execute({"params": {"as_of": "2020-12-31", "landed_until": None}, "dag_run": RUN})
+    task._submitted().stdout.close()  # the provider leaves it open
+    assert isinstance(raised.value, AirflowFailException) is is_certain
 
 
 def submitted(task: SparkJob, script: str) -> "subprocess.Popen[str]":

@@ -11,6 +11,7 @@ import pytest
 
 from creditrisk.contract import CUSTOMER_DIGEST_COLUMNS, FEATURES
 from creditrisk.settings import PROJECT_ROOT
+from spark_jobs.command_line import FOR_A_PERSON
 from spark_jobs.statistics import bucket_of
 from tests.spark_jobs.landing import AS_OF, Built, Lake, csv_text, line, loan
 
@@ -204,7 +205,7 @@ def test_a_broken_header_is_one_line_and_a_failure(tmp_path: Path) -> None:
         [sys.executable, "-m", "spark_jobs.build_features", "--as-of=2020-12-31", f"--lake={tmp_path}", f"--loans={loans}"],
         cwd=PROJECT_ROOT, env=os.environ | {"CREDITRISK_VAR_DIR": str(tmp_path)}, capture_output=True, text=True, check=False,
     )  # fmt: skip
-    assert done.returncode == 1
+    assert done.returncode == FOR_A_PERSON
     assert done.stderr.startswith("HeaderError: columns are not the contract's: ")
     assert len(done.stderr.splitlines()) == 1
     assert line(loan(1)) not in done.stdout

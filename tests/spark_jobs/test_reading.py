@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as parquet
 import pytest
 
-from creditrisk.errors import ContractError, HeaderError, NoInputError
+from creditrisk.errors import ContractError, HeaderError, NoInputError, ReadingUnsound
 from creditrisk.storage import Storage
 from spark_jobs.landed import LandedFile, LandedFiles
 from spark_jobs.reading import rows_by_file
@@ -72,7 +72,7 @@ def test_a_header_that_stands_in_each_part_of_a_file_is_refused_but_for_one(lake
 def test_a_file_that_was_replaced_behind_its_header_stops_the_run() -> None:
     landed = LandedFiles(Storage("file:///lake"), (LandedFile("a.csv", AS_OF), LandedFile("b.csv", AS_OF)))
     rows = [{"source": "a.csv", "rows": 2, "headers": 1}, {"source": "b.csv", "rows": 2, "headers": 0}]
-    with pytest.raises(ContractError, match=re.escape("replaced while they were read: ['b.csv']")):
+    with pytest.raises(ReadingUnsound, match=re.escape("replaced while they were read: ['b.csv']")):
         rows_by_file(rows, landed)
 
 
