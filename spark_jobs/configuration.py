@@ -63,6 +63,7 @@ def jvm_options(settings: Settings, *, with_archive: bool = True) -> list[str]:
         "-XX:+UseParallelGC",
         f"-Xms{settings.spark_driver_memory}",  # the heap would grow to it anyway, collection by collection
         "-XX:-UsePerfData",
+        "-XX:MetaspaceSize=256m",  # Spark's classes fill the usual one twice, each time with a collection of everything
         # The code that Spark generates for 24 columns and a dozen rules is longer than what is compiled otherwise.
         "-XX:-DontCompileHugeMethods",
         # A job of half a minute pays a third of its processor time to the compilers, most of it for what plans and

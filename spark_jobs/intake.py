@@ -1,5 +1,6 @@
 """What came in: every row read once, judged, and counted; and what rows of one loan say of one another."""
 
+from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
@@ -15,7 +16,7 @@ from creditrisk.snapshots import InputFile
 from spark_jobs import transforms
 from spark_jobs.judging import LABELS, LOANS, Kind, State, doubtful, examined, of_state, sifted
 from spark_jobs.landed import Header, LandedFile, LandedFiles, find_landed, read_headers, require_input
-from spark_jobs.loan_facts import compared, loan_facts
+from spark_jobs.loan_facts import compared, loan_facts, others_of
 from spark_jobs.reading import LandedRows, local_copy, read_rows, rows_by_file
 from spark_jobs.session import size_shuffles, without_generated_code
 
@@ -59,13 +60,20 @@ class Intake:
     labels_in: int
 
 
-@dataclass(frozen=True, slots=True)
 class _Glanced:
     """Rows of a kind, cached, as they look at a glance; and how many there are."""
 
-    sifted: DataFrame
-    headers: tuple[Header, ...]
-    by_file: list[Any]
+    def __init__(self, landed: LandedRows, kind: Kind, as_of: date, beside: Executor) -> None:
+        self._headers, self._kind, self._as_of = landed.headers, kind, as_of
+        self._sifted = sifted(landed, kind, as_of).persist(StorageLevel.MEMORY_AND_DISK)
+        self._counted = beside.submit(_rows_by_file(self._sifted).collect)
+        # What is to become of doubtful rows is planned while all rows are read.
+        self._doubtful = self._examined(repeated=0)
+
+    @property
+    def by_file(self) -> list[Any]:
+        """Counts by ``source``, once every row has been read."""
+        return self._counted.result()
 
     def count(self, name: str) -> int:
         """All files' ``rows``, ``later``, ``doubtful`` or ``repeated`` (lines of headers that are too many)."""
@@ -73,13 +81,15 @@ class _Glanced:
 
     def plain(self) -> DataFrame:
         """Rows that are good at a glance."""
-        return of_state(self.sifted, State.GOOD).drop("landed", "header")
+        return of_state(self._sifted, State.GOOD).drop("landed", "header")
 
-    def examined(self, kind: Kind, as_of: date) -> DataFrame:
+    def examined(self) -> DataFrame:
         """Rows that are not."""
-        return examined(doubtful(self.sifted, self.count("repeated")), self.headers, kind, as_of).persist(
-            StorageLevel.MEMORY_AND_DISK
-        )
+        repeated = self.count("repeated")
+        return self._examined(repeated) if repeated else self._doubtful
+
+    def _examined(self, repeated: int) -> DataFrame:
+        return examined(doubtful(self._sifted, repeated), self._headers, self._kind, self._as_of)
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,12 +140,13 @@ def take_in(spark: SparkSession, inputs: Inputs, as_of: date, landed_until: date
     if loans_rows is None:
         raise NoInputError(f"{inputs.loans_url}: every loans file landed up to {landed_until} is empty")
     labels_rows = read_rows(spark, inputs.labels, inputs.labels_headers, LABEL_COLUMNS)
-    loans = _glanced(loans_rows, LOANS, as_of)
-    labels = _glanced(labels_rows, LABELS, as_of) if labels_rows is not None else None
+    with ThreadPoolExecutor(1) as beside:
+        loans = _Glanced(loans_rows, LOANS, as_of, beside)
+        labels = _Glanced(labels_rows, LABELS, as_of, beside) if labels_rows is not None else None
     size_shuffles(spark, loans.count("rows") + (labels.count("rows") if labels else 0))
-    good_labels, refused_labels = _take_labels(spark, labels, as_of) if labels else (None, None)
+    good_labels, refused_labels = _take_labels(spark, labels) if labels else (None, None)
     facts = loan_facts(loans.plain(), good_labels).persist(StorageLevel.MEMORY_AND_DISK)
-    looked_at = _looked_at(spark, loans, facts, as_of)
+    looked_at = _looked_at(spark, loans, facts)
     refused = transforms.with_url(transforms.quarantine(looked_at.rows), inputs.loans_url)
     if refused_labels is not None:
         refused = refused.unionByName(transforms.with_url(refused_labels, inputs.labels_url))
@@ -156,40 +167,36 @@ def take_in(spark: SparkSession, inputs: Inputs, as_of: date, landed_until: date
     )
 
 
-def _glanced(landed: LandedRows, kind: Kind, as_of: date) -> _Glanced:
-    rows = sifted(landed, kind, as_of).persist(StorageLevel.MEMORY_AND_DISK)
+def _rows_by_file(rows: DataFrame) -> DataFrame:
     of = {state: F.count_if(F.col("state") == state.value) for state in State}
     repeated = F.greatest(of[State.HEADER] - 1, F.lit(0))
-    by_file = (
-        rows.groupBy("source")
-        .agg(
-            (F.count("*") - of[State.HEADER] + repeated).alias("rows"),
-            of[State.HEADER].alias("headers"),
-            repeated.alias("repeated"),
-            of[State.LATER].alias("later"),
-            (of[State.DOUBTFUL] + repeated).alias("doubtful"),
-        )
-        .collect()
+    return rows.groupBy("source").agg(
+        (F.count("*") - of[State.HEADER] + repeated).alias("rows"),
+        of[State.HEADER].alias("headers"),
+        repeated.alias("repeated"),
+        of[State.LATER].alias("later"),
+        (of[State.DOUBTFUL] + repeated).alias("doubtful"),
     )
-    return _Glanced(rows, landed.headers, by_file)
 
 
-def _take_labels(spark: SparkSession, labels: _Glanced, as_of: date) -> tuple[DataFrame, DataFrame]:
+def _take_labels(spark: SparkSession, labels: _Glanced) -> tuple[DataFrame, DataFrame]:
     """Good labels, and refused ones as :func:`spark_jobs.transforms.quarantine`."""
     with without_generated_code(spark, labels.count("doubtful")):
-        rows = labels.examined(LABELS, as_of)
+        rows = labels.examined().persist(StorageLevel.MEMORY_AND_DISK)
         rows.count()
     good = labels.plain().unionByName(of_state(rows, State.GOOD).drop("reasons"))
     return good, transforms.quarantine(rows)
 
 
-def _looked_at(spark: SparkSession, loans: _Glanced, facts: DataFrame, as_of: date) -> _LookedAt:
+def _looked_at(spark: SparkSession, loans: _Glanced, facts: DataFrame) -> _LookedAt:
     """A close look at each row that is doubtful, or is of a loan of which rows may differ."""
     in_question = loans.count("doubtful") + facts.agg(F.count_if("is_suspected")).collect()[0][0]
     with without_generated_code(spark, in_question):
-        rows = compared(
-            loans.examined(LOANS, as_of), loans.plain(), facts, are_few=in_question <= _IDS_IN_A_TASK
-        ).persist(StorageLevel.MEMORY_AND_DISK)
+        looked_into = loans.examined().persist(StorageLevel.MEMORY_AND_DISK)
+    others = others_of(looked_into, loans.plain(), facts, are_few=in_question <= _IDS_IN_A_TASK)
+    others.persist(StorageLevel.MEMORY_AND_DISK)
+    with without_generated_code(spark, in_question):
+        rows = compared(looked_into, others).persist(StorageLevel.MEMORY_AND_DISK)
         told = rows.agg(
             F.count_if(F.col("state") == State.LATER.value).alias("later"),
             F.count_if(F.expr(_IS_GOOD_AFTER_ALL)).alias("good"),

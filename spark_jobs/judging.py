@@ -5,6 +5,7 @@ values, and leaves all others as they are: *doubtful*. :func:`examined` then rea
 every rule.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
 from enum import IntEnum
@@ -96,8 +97,7 @@ def sifted(landed: LandedRows, kind: Kind, as_of: date) -> DataFrame:
             *(text[name].alias(name) for name in kind.texts),
             *("texts", "is_header", "is_plain", "canonical", "raw", "source", "landed", "header"),
         )
-        .withColumn("state", state)
-        .select(*_kept(kind), *("landed", "header"))
+        .select(*_kept(kind, value, {name: F.col(name) for name in kind.texts}, state), "landed", "header")
     )
 
 
@@ -116,7 +116,7 @@ def examined(doubtful: DataFrame, headers: tuple[Header, ...], kind: Kind, as_of
     """
     texts = F.when(~F.col("is_malformed"), field_texts(F.coalesce("canonical", "raw")))
     fields = (
-        with_fields(doubtful.select("raw", "source", "landed", "header", "canonical"), headers, kind.columns)
+        with_fields(doubtful, headers, kind.columns)
         .withColumn("texts", texts)
         .select(
             *("is_malformed", "canonical", "raw", "source", "landed"),
@@ -143,12 +143,7 @@ def examined(doubtful: DataFrame, headers: tuple[Header, ...], kind: Kind, as_of
         .when(is_later, State.LATER.value)
         .otherwise(State.GOOD.value)
     )
-    judged = read.withColumn("reasons", reasons).withColumn("state", state)
-    return judged.select(
-        *(value[name].alias(name) for name in kind.values),
-        *(text[name].alias(name) for name in kind.texts),
-        *("canonical", "raw", "source", "state", "reasons"),
-    ).select(*_kept(kind), "reasons")
+    return read.withColumn("reasons", reasons).select(*_kept(kind, value, text, state), "reasons")
 
 
 def doubtful(sifted: DataFrame, repeated: int) -> DataFrame:
@@ -172,22 +167,27 @@ def of_state(rows: DataFrame, state: State) -> DataFrame:
     return rows.where(F.col("state") == state.value)
 
 
-def _kept(kind: Kind) -> list[Column]:
+def _kept(kind: Kind, value: Mapping[str, Column], text: Mapping[str, Column], state: Column) -> list[Column]:
     """The columns of a sifted or examined row, in order."""
-    status = F.col("status").try_cast("int").alias("status")
+    status = text["status"].try_cast("int").alias("status")
     if kind is LOANS:
         named = [
-            *map(F.col, ("loan_id", "id", "loan_date", "birthday", "job_start_date")),
-            F.col("loan_amount").alias("amount_micros"),
-            (F.col("flag_own_car") == "Y").cast("int").alias("flag_own_car"),
+            *(
+                value[name].alias(name)
+                for name in ("loan_id", "id", "loan_date", "birthday", "job_start_date")
+            ),
+            value["loan_amount"].alias("amount_micros"),
+            (text["flag_own_car"] == "Y").cast("int").alias("flag_own_car"),
             status,
-            F.col("code_gender"),
+            text["code_gender"].alias("code_gender"),
         ]
     else:
-        named = [F.col("loan_id"), F.col("known_on"), status]
+        named = [*(value[name].alias(name) for name in ("loan_id", "known_on")), status]
     return [
         *named,
         F.xxhash64(F.coalesce("canonical", "raw")).alias("identity"),
         F.when(F.col("canonical") != F.col("raw"), F.col("canonical")).alias("canonical"),
-        *map(F.col, ("raw", "source", "state")),
+        F.col("raw"),
+        F.col("source"),
+        state.alias("state"),
     ]

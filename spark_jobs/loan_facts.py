@@ -8,6 +8,8 @@ from spark_jobs.judging import State
 from spark_jobs.parsing import present, value_of
 from spark_jobs.reading import field_texts
 
+_CLAIMS = f"loan_id IS NOT NULL AND state != {State.LATER.value}"
+
 
 def loan_facts(plain: DataFrame, labels: DataFrame | None) -> DataFrame:
     """What is known of a loan besides its own row: ``loan_id``, ``is_suspected``, ``label``.
@@ -45,43 +47,46 @@ def loan_facts(plain: DataFrame, labels: DataFrame | None) -> DataFrame:
     )
 
 
-def compared(examined: DataFrame, plain: DataFrame, facts: DataFrame, *, are_few: bool) -> DataFrame:
-    """Rows that take a close look: those that were doubtful, and all others of the loans that they or suspicion name.
-
-    Texts are equal in nearly every file that lands twice, and quick to compare. Here values are: ``1.0`` and ``1`` are
-    one number.
+def others_of(examined: DataFrame, plain: DataFrame, facts: DataFrame, *, are_few: bool) -> DataFrame:
+    """Good rows of the loans that doubtful rows name, or of which two good rows' texts differ.
 
     Args:
         examined: see :func:`spark_jobs.judging.examined`.
         plain: the rows that are good at a glance, of the same columns but ``reasons``.
         facts: see :func:`loan_facts`.
         are_few: whether the loans in question fit into each task's memory.
+    """
+    in_question = (
+        facts.where("is_suspected").select("loan_id").unionByName(examined.where(_CLAIMS).select("loan_id"))
+    )
+    return plain.join(F.broadcast(in_question) if are_few else in_question, "loan_id", "left_semi")
+
+
+def compared(examined: DataFrame, others: DataFrame) -> DataFrame:
+    """Rows that take a close look: those that were doubtful, and all others of the same loans.
+
+    Texts are equal in nearly every file that lands twice, and quick to compare. Here values are: ``1.0`` and ``1`` are
+    one number.
+
+    Args:
+        examined: see :func:`spark_jobs.judging.examined`.
+        others: see :func:`others_of`.
 
     Returns:
         The columns of ``examined``, ``was_doubtful``, and ``is_conflicting``: the values of the loan's rows differ, of
         those that are judged and name a loan.
     """
-    claimed = F.when(F.col("state") != State.LATER.value, F.col("loan_id"))
-    in_question = (
-        facts.where("is_suspected")
-        .select("loan_id")
-        .unionByName(examined.select(claimed.alias("loan_id")).where("loan_id IS NOT NULL"))
-    )
-    others = plain.join(F.broadcast(in_question) if are_few else in_question, "loan_id", "left_semi")
     rows = examined.withColumn("was_doubtful", F.lit(True)).unionByName(
-        others.withColumns({"was_doubtful": F.lit(False)}), allowMissingColumns=True
+        others.withColumn("was_doubtful", F.lit(False)), allowMissingColumns=True
     )
     # Rows that name no loan are spread, for there may be many.
     by_loan = Window.partitionBy("claimed", F.when(F.col("claimed").isNull(), F.col("identity")))
-    values = _values_hash()
-    return (
-        rows.withColumns({"claimed": claimed, "values": values})
-        .withColumn(
-            "is_conflicting",
-            F.col("claimed").isNotNull() & (F.min("values").over(by_loan) != F.max("values").over(by_loan)),
-        )
-        .drop("claimed", "values")
+    is_conflicting = F.col("claimed").isNotNull() & (
+        F.min("values").over(by_loan) != F.max("values").over(by_loan)
     )
+    return rows.withColumns(
+        {"claimed": F.when(F.expr(_CLAIMS), F.col("loan_id")), "values": _values_hash()}
+    ).select(*rows.columns, is_conflicting.alias("is_conflicting"))
 
 
 def _values_hash() -> Column:

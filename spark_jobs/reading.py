@@ -60,16 +60,20 @@ def read_rows(
         if is_parquet:  # types may differ from file to file
             parts += [_parquet_rows(spark, landed, [file], columns) for file in files]
         else:
-            number = F.lit(csv_headers.index(header)).alias("header")
-            parts.append(_csv_rows(spark, landed, files, header, columns).withColumn("header", number))
+            parts.append(_csv_rows(spark, landed, files, csv_headers.index(header), header, columns))
     return LandedRows(reduce(DataFrame.unionByName, parts), csv_headers) if parts else None
 
 
 def with_fields(rows: DataFrame, headers: tuple[Header, ...], columns: Sequence[RawColumn]) -> DataFrame:
-    """Rows with ``is_malformed``, and with ``canonical`` wherever the line could be read."""
+    """Rows with ``is_malformed``, and with ``canonical`` wherever the line could be read; of the others, raw text alone.
+
+    Returns:
+        ``raw``, ``source``, ``landed``, ``header``, ``canonical`` and ``is_malformed``.
+    """
     # Each line is parsed once, in a column of its own: several expressions look at it.
-    parsed = rows.withColumns(
-        {f"fields_{number}": _parsed(number, header) for number, header in enumerate(headers)}
+    names = ("raw", "source", "landed", "header", "canonical")
+    parsed = rows.select(
+        *names, *(_parsed(number, header).alias(f"fields_{number}") for number, header in enumerate(headers))
     )
     canonical, is_malformed = F.col("canonical"), F.contains("canonical", F.lit('"'))
     for number in range(len(headers)):
@@ -79,7 +83,7 @@ def with_fields(rows: DataFrame, headers: tuple[Header, ...], columns: Sequence[
         canonical = F.when(is_of_header, _canonical(texts)).otherwise(canonical)
         is_malformed = F.when(is_of_header, _is_broken(fields, texts)).otherwise(is_malformed)
     return parsed.select(
-        *(name for name in rows.columns if name != "canonical"),
+        *names[:-1],
         canonical.alias("canonical"),
         is_malformed.alias("is_malformed"),
     )
@@ -100,6 +104,7 @@ def _csv_rows(
     spark: SparkSession,
     landed: LandedFiles,
     files: list[LandedFile],
+    number: int,
     header: Header,
     columns: Sequence[RawColumn],
 ) -> DataFrame:
@@ -114,17 +119,15 @@ def _csv_rows(
     if header.names != tuple(names):
         texts = F.split("raw", ",", -1)
         canonical = F.concat_ws(",", *(F.get(texts, header.names.index(name)) for name in names))
-    return (
-        lines.select(
-            "raw",
-            "source",
-            _landed(files).alias("landed"),
-            is_plain.alias("is_plain"),
-            F.when(is_plain, canonical).alias("canonical"),
-        )
-        .select("*", (~F.col("is_plain") & (F.col("raw") == header.line)).alias("is_header"))
-        .where(F.col("is_plain") | F.col("raw").rlike(_NOT_BLANK))
-    )
+    return lines.select(
+        "raw",
+        "source",
+        _landed(files).alias("landed"),
+        F.lit(number).alias("header"),
+        (F.col("raw") == F.lit(header.line)).alias("is_header"),
+        is_plain.alias("is_plain"),
+        F.when(is_plain, canonical).alias("canonical"),
+    ).where(F.col("is_plain") | F.col("raw").rlike(_NOT_BLANK))
 
 
 def _parsed(number: int, header: Header) -> Column:

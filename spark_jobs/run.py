@@ -15,7 +15,7 @@ from creditrisk.contract import ROW_RULES, contract_fingerprint
 from creditrisk.errors import ReadingUnsound
 from creditrisk.provenance import code_version
 from creditrisk.settings import Settings
-from creditrisk.snapshots import RowCounts, SnapshotCatalog, SnapshotId, SnapshotManifest
+from creditrisk.snapshots import InputFile, RowCounts, SnapshotCatalog, SnapshotId, SnapshotManifest
 from creditrisk.storage import Storage
 from spark_jobs import transforms, writing
 from spark_jobs.configuration import is_local
@@ -90,35 +90,51 @@ def build(
         inputs = find_inputs(run.loans, run.labels, run.as_of, run.landed_until, run.today)
     with watch.phase("start", since=started + watch.seconds["read"]):
         spark = session or start_session(settings, f"features {settings.market} {run.as_of}", run.event_log)
-    try:
-        with writing.staging_folder(settings, lake, run.as_of) as staged:
+    with ThreadPoolExecutor(1) as beside, writing.staging_folder(settings, lake, run.as_of) as staged:
+        try:
             if is_local(settings.spark_master):
                 inputs = inputs.on_this_machine(staged / writing.INPUTS)
-            return _build(spark, settings, run, watch, inputs, staged)
-    finally:
-        if session is None:
-            spark.stop()
-        else:
-            spark.catalog.clearCache()
+            computed = _computed(spark, run, watch, inputs, staged)
+        finally:
+            # Files are made without Spark, whose end takes half a second.
+            ended = beside.submit(spark.stop if session is None else spark.catalog.clearCache)
+        written = _written(settings, run, watch, computed, staged)
+        ended.result()
+    return written
 
 
-def _build(
-    spark: SparkSession, settings: Settings, run: Run, watch: Stopwatch, inputs: Inputs, staged: Path
-) -> tuple[SnapshotManifest, writing.Outcome]:
+@dataclass(frozen=True, slots=True)
+class _Computed:
+    """What Spark has made of the loans, besides the rows that it wrote aside."""
+
+    intake: Intake
+    inputs: list[InputFile]
+    kept: int
+    quarantine_digest: str
+
+
+def _computed(spark: SparkSession, run: Run, watch: Stopwatch, inputs: Inputs, staged: Path) -> _Computed:
     with watch.phase("rules"):
         intake = take_in(spark, inputs, run.as_of, run.landed_until)
-    snapshot_folder, quarantine_folder = staged / writing.SNAPSHOT, staged / writing.QUARANTINE
     with watch.phase("windows"), ThreadPoolExecutor(1) as beside:
         # Refused rows are few, and a hash takes one core for a moment: both get done while Spark is at the windows.
-        refused = beside.submit(_write_quarantine, intake.refused, quarantine_folder)
+        refused = beside.submit(_write_quarantine, intake.refused, staged / writing.QUARANTINE)
         read = beside.submit(with_digests, intake.inputs, inputs.loans)
         kept = compute(intake.good, run.as_of, staged / SPOOLED)
-        refused_are, inputs_are = refused.result(), read.result()
+        return _Computed(intake, read.result(), kept, refused.result())
+
+
+def _written(
+    settings: Settings, run: Run, watch: Stopwatch, computed: _Computed, staged: Path
+) -> tuple[SnapshotManifest, writing.Outcome]:
     with watch.phase("write"):
-        totals = write_snapshot_files(staged / SPOOLED, snapshot_folder, transforms.online_names())
-        hashed = content_hash(run.as_of, totals.loans_digest, totals.customers_digest, refused_are)
-        counts, by_rule = _counts(intake, kept, totals, refused_are, quarantine_folder)
-        files = writing.file_hashes(snapshot_folder)
+        folder = staged / writing.SNAPSHOT
+        totals = write_snapshot_files(staged / SPOOLED, folder, transforms.online_names())
+        hashed = content_hash(
+            run.as_of, totals.loans_digest, totals.customers_digest, computed.quarantine_digest
+        )
+        counts, by_rule = _counts(computed, totals, staged / writing.QUARANTINE)
+        files = writing.file_hashes(folder)
     manifest = SnapshotManifest(
         snapshot=str(SnapshotId(run.as_of, hashed[:12])),
         market=settings.market,
@@ -127,11 +143,11 @@ def _build(
         content_hash=hashed,
         loans_digest=totals.loans_digest,
         customers_digest=totals.customers_digest,
-        quarantine_digest=refused_are,
+        quarantine_digest=computed.quarantine_digest,
         contract_fingerprint=contract_fingerprint(),
         code_version=code_version(),
         created_at=datetime.now(UTC),
-        inputs=inputs_are,
+        inputs=computed.inputs,
         counts=counts,
         quarantined_by_rule=by_rule,
         newest_loan_date=totals.newest_loan_date,
@@ -165,20 +181,19 @@ def _write_quarantine(refused: DataFrame, folder: Path) -> str:
     return quarantine_digest(told.get)
 
 
-def _counts(
-    intake: Intake, kept: int, totals: Totals, refused_are: str, quarantine_folder: Path
-) -> tuple[RowCounts, dict[str, int]]:
+def _counts(computed: _Computed, totals: Totals, quarantine_folder: Path) -> tuple[RowCounts, dict[str, int]]:
     """What became of the rows, and refused rows by rule in the contract's order.
 
     Raises:
         ReadingUnsound: rows were lost or doubled on the way.
     """
     by_rule, labels = refused_by_rule(quarantine_folder, LABEL_PREFIX)
+    intake = computed.intake
     counts = RowCounts(
         rows_in=intake.rows_in,
-        kept=kept,
-        repeated=kept - totals.loans,
-        quarantined=int(refused_are.partition(":")[0]) - labels,
+        kept=computed.kept,
+        repeated=computed.kept - totals.loans,
+        quarantined=int(computed.quarantine_digest.partition(":")[0]) - labels,
         later=intake.later,
         loans=totals.loans,
         customers=totals.customers,

@@ -13,7 +13,7 @@ from creditrisk.settings import Settings
 from spark_jobs.configuration import scratch_folder, spark_conf, spark_home
 
 _STALE_SECONDS = 24 * 3600
-_ROWS_PER_SHUFFLE_PARTITION = 200_000
+_ROWS_PER_SHUFFLE_PARTITION = 400_000
 _ROWS_WORTH_COMPILING = 20_000
 
 

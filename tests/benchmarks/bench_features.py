@@ -1,17 +1,19 @@
 """How long the feature job takes, and where: ``python -m tests.benchmarks.bench_features``.
 
 Each figure is a process of its own, started cold. Beside the job: its windows alone in Spark (start, read and
-windows, nothing checked or written), and the same windows in pandas and in DuckDB. Times of one run are to be
+windows, nothing checked or written), by turns, and the same windows in pandas and in DuckDB. Times of one run are to be
 compared with one another only; on a machine that is shared, processor seconds are steadier. Of the job's phases, "rules"
 reads, "windows" writes a row a loan aside, and "write" makes the snapshot's files of it. ``BENCH_LARGE=1`` adds 40 million loans, ``--loans FILE`` measures a file of yours.
 """
 
 import argparse
 import os
+import statistics
 import subprocess
 import sys
 import tempfile
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -27,6 +29,8 @@ from spark_jobs.configuration import archive_file
 
 CUSTOMERS, DAYS = 36_457, 730
 AS_OF = date(2020, 12, 31)
+ROUNDS = 3
+_SECONDS_BETWEEN_LOOKS_AT_MEMORY = 1.0  # each holds the process up, the longer the larger it is
 
 SPARK_WINDOWS = """
 import sys
@@ -98,6 +102,11 @@ class Cost:
     processor_seconds: float
     megabytes: float
 
+    def __str__(self) -> str:
+        return (
+            f"{self.seconds:.1f} s, processor {self.processor_seconds:.0f} s, peak {self.megabytes:,.0f} MB"
+        )
+
 
 def main() -> None:
     """Measure and print."""
@@ -142,31 +151,32 @@ def measure_start(settings: Settings) -> None:
 
 def measure_file(settings: Settings, path: Path, *, with_others: bool) -> None:
     """Print what the job takes for a file, and the same windows by other means."""
-    job = run(
-        settings,
-        [sys.executable, "-m", "spark_jobs.build_features", f"--as-of={AS_OF}", f"--loans={path}"],
-    )
-    manifest = newest(settings)
+    job = [sys.executable, "-m", "spark_jobs.build_features", f"--as-of={AS_OF}", f"--loans={path}"]
+    if not with_others:
+        print(told(run(settings, job), newest(settings)), flush=True)
+        return
+    ratios = []
+    for _ in range(ROUNDS):
+        whole = run(settings, job)
+        print(told(whole, newest(settings)), flush=True)
+        windows = run(settings, alone(SPARK_WINDOWS, path))
+        ratios.append(whole.seconds / windows.seconds)
+        print(f"  windows alone, Spark: {windows}; the job takes {ratios[-1]:.2f} times as long", flush=True)
+    print(f"  of {ROUNDS} rounds, the median: {statistics.median(ratios):.2f} times as long", flush=True)
+    for name, code in (("pandas", PANDAS_WINDOWS), ("DuckDB", DUCKDB_WINDOWS)):
+        print(f"  windows alone, {name}: {run(settings, alone(code, path))}", flush=True)
+
+
+def told(job: Cost, manifest: SnapshotManifest) -> str:
+    """A line on a run of the job."""
     rows = manifest.counts.rows_in
     phases = ", ".join(f"{name} {seconds:.1f}" for name, seconds in manifest.timings_seconds.items())
-    print(
-        f"{rows:,} rows: {job.seconds:.1f} s ({job.seconds / rows * 1e6:.1f} µs a row), processor"
-        f" {job.processor_seconds:.0f} s, peak {job.megabytes:,.0f} MB; {phases}",
-        flush=True,
-    )
-    if not with_others:
-        return
-    for name, code in (
-        ("windows alone, Spark", SPARK_WINDOWS),
-        ("windows alone, pandas", PANDAS_WINDOWS),
-        ("windows alone, DuckDB", DUCKDB_WINDOWS),
-    ):
-        cost = run(settings, [sys.executable, "-W", "ignore", "-c", code, str(path)])
-        print(
-            f"  {name}: {cost.seconds:.1f} s, processor {cost.processor_seconds:.0f} s, peak"
-            f" {cost.megabytes:,.0f} MB; the job takes {job.seconds / cost.seconds:.1f} times as long",
-            flush=True,
-        )
+    return f"{rows:,} rows: {job.seconds / rows * 1e6:.1f} µs a row; {job}; {phases}"
+
+
+def alone(code: str, path: Path) -> list[str]:
+    """The command that works windows out and nothing else."""
+    return [sys.executable, "-W", "ignore", "-c", code, str(path)]
 
 
 def run(settings: Settings, command: list[str]) -> Cost:
@@ -185,19 +195,23 @@ def run(settings: Settings, command: list[str]) -> Cost:
         stderr=subprocess.PIPE,
         text=True,
     )
-    peak, processor = 0.0, {}
+    peak, processor, measured = 0.0, {}, 0.0
     root = psutil.Process(process.pid)
     while process.poll() is None:
-        together = 0
+        now = time.perf_counter()
         try:
-            for each in (root, *root.children(recursive=True)):
-                together += each.memory_full_info().pss  # what is shared counts once
+            family = (root, *root.children(recursive=True))
+            for each in family:
                 times = each.cpu_times()
                 processor[each.pid] = times.user + times.system
+            if now - measured >= _SECONDS_BETWEEN_LOOKS_AT_MEMORY:
+                # What is shared counts once.
+                peak = max(peak, sum(each.memory_full_info().pss for each in family) / (1 << 20))
+                measured = now
         except (psutil.NoSuchProcess, psutil.AccessDenied):
-            continue
-        peak = max(peak, together / (1 << 20))
-        time.sleep(0.25)
+            pass
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(0.25)
     seconds = time.perf_counter() - started
     assert process.stderr is not None
     if process.returncode:
