@@ -72,6 +72,10 @@ class NightlyPlan:
         """Whether a moment is before the slot of a date, which is the first one after that day; never without a schedule."""
         if not self.schedule:
             return False
+        if (
+            moment.astimezone(self.zone).date() <= as_of
+        ):  # whatever date a form was given: the last one has no slot
+            return True
         from croniter import croniter
 
         end_of_day = datetime.combine(as_of + timedelta(days=1), time()) - timedelta(seconds=1)

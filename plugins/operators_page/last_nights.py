@@ -91,8 +91,10 @@ def rows_of(nights: Sequence[Night], *, every_day: bool, due: Due | None = None)
     rows: list[Row] = []
     for night in nights:
         if every_day and (rows or due):
-            last = rows[-1].as_of - timedelta(days=1) if rows else date.max
-            rows += _without(night.as_of + timedelta(days=1), min(last, due.as_of) if due else last)
+            after = rows[-1].as_of if rows else date.max
+            if night.as_of < after:  # and the day between is one that there is
+                last = after - timedelta(days=1)
+                rows += _without(night.as_of + timedelta(days=1), min(last, due.as_of) if due else last)
             if due and not due.has_begun and night.as_of == due.as_of != (rows[-1].as_of if rows else None):
                 rows.append(Row(night.as_of, None, was_early=True))
         rows.append(Row(night.as_of, night))

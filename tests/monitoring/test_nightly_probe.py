@@ -1,6 +1,6 @@
 """Whether the last night is there: slots of the market's clock, publications, and rows of nights."""
 
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta, tzinfo
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -206,6 +206,15 @@ class TestOtherNights:
         in_its_slot = night(DUE - timedelta(days=1), Outcome.FAILED)
         assert self.look(in_its_slot).verdict is PASS
         assert self.look(in_its_slot, self.newest).verdict is PASS
+
+    @pytest.mark.parametrize("zone", [UTC, MEXICO])
+    @pytest.mark.parametrize("day", [date.min, date.max])
+    def test_any_date_that_a_form_takes_is_told_like_another(self, day: date, zone: tzinfo) -> None:
+        plan = NightlyPlan(PLAN.schedule, zone, PLAN.late_after)
+        odd = night(DUE, Outcome.FAILED, hour=10)._replace(as_of=day)
+        look = nightly_looks(plan, published(DUE), [night(DUE, Outcome.PUBLISHED, hour=9), odd], NOW)[-1]
+        assert look == Look(OTHER_NIGHTS, FAIL, f"The run for {day} failed: the reason.")
+        assert len(measured_nights(plan, [odd])) == (2 if day == date.min else 0)
 
     def test_a_date_that_is_run_ahead_of_its_slot_and_fails_is_told(self) -> None:
         today = night(NOW.date(), Outcome.FAILED, started_at=NOW - timedelta(hours=1))

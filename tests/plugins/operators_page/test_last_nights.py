@@ -64,6 +64,19 @@ def test_a_night_that_was_only_run_ahead_of_its_slot_has_a_row_beside_that_run()
     ]  # fmt: skip
 
 
+def test_the_first_and_the_last_date_that_there_are_have_rows_like_others() -> None:
+    last, first = night(10)._replace(as_of=date.max), night(9)._replace(as_of=date.min)
+    nights = [last, last, night(10), first, first]
+    for due in (None, Due(date(2021, 1, 10), has_begun=True)):
+        rows = rows_of(nights, every_day=True, due=due)
+        assert [row.night for row in rows if row.night] == nights
+        assert rows[-3:] == [
+            Row(date(2021, 1, 9), None, date(1, 1, 2)),
+            Row(date.min, first),
+            Row(date.min, first),
+        ]
+
+
 def test_all_runs_of_a_date_are_on_one_page() -> None:
     nights = [night(10), night(9), night(9, run_id="again"), night(8)]
     assert newest_of(nights, 2) == nights[:3]
