@@ -1,8 +1,10 @@
 """Where a decision came from: the customer's row in the snapshot, and the raw loans as they landed."""
 
 import csv
+import gzip
 import threading
 import time
+import zlib
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -68,7 +70,7 @@ def raw_loans(settings: Settings, manifest: SnapshotManifest, customer: int) -> 
                     return RawLoans(found.loans, False, found.problems)
         except TimeoutError:
             return RawLoans(found.loans, False, found.problems)
-        except (CreditRiskError, OSError, ValueError) as error:
+        except (CreditRiskError, OSError, EOFError, zlib.error, ValueError) as error:
             found.problems.append(f"{key}: {next(iter(str(error).splitlines()), type(error).__name__)}")
     found.loans.sort(key=lambda loan: (loan.row.get("loan_date") or "", loan.row.get("loan_id") or ""))
     return found
@@ -93,9 +95,10 @@ def _rows_of(lake: Storage, key: str, customer: int, deadline: float) -> Iterato
                 _look_at_clock(deadline)
                 yield from (_text(row) for row in batch.to_pylist() if row.get(_CUSTOMER) == customer)
             return
-        names = next(csv.reader([file.readline().decode(errors="replace").lstrip("\ufeff")]), [])
+        text = gzip.GzipFile(fileobj=file) if key.endswith(".gz") else file
+        names = next(csv.reader([text.readline().decode(errors="replace").lstrip("\ufeff")]), [])
         wanted = str(customer).encode()
-        for number, line in enumerate(file):
+        for number, line in enumerate(text):
             if number % 10_000 == 0:
                 _look_at_clock(deadline)
             if wanted in line:

@@ -1,3 +1,4 @@
+import gzip
 import io
 from datetime import date
 
@@ -43,6 +44,25 @@ def test_a_customer_s_landed_rows_are_found_in_csv_and_parquet_by_column_and_tol
     assert found.is_whole
     assert sorted(problem.split(": ")[0] for problem in found.problems) == [
         "file:///etc/passwd", "raw/loans/2021-01-02/gone.csv",
+    ]  # fmt: skip
+
+
+def test_packed_files_are_searched_too_and_a_broken_one_is_told(market_settings: Settings) -> None:
+    lake = Storage(market_settings.lake_root)
+    packed = gzip.compress(b"id,loan_id,loan_date\n8,1,2020-12-30\n7,2,2020-12-30\n")
+    lake.create("raw/loans/2021-01-01/a.csv.gz", packed)
+    lake.create("raw/loans/2021-01-01/cut.csv.gz", packed[:-12])
+    lake.create("raw/loans/2021-01-01/plain.csv.gz", b"id,loan_id\n7,3\n")
+    names = ("a", "cut", "plain")
+    inputs = [
+        InputFile(url=lake.url_of(f"raw/loans/2021-01-01/{name}.csv.gz"), landed=date(2021, 1, 1), rows=2)
+        for name in names
+    ]
+    manifest = SnapshotFactory(market_settings).write(date(2021, 1, 2), inputs=inputs)
+    found = trail.raw_loans(market_settings, manifest, 7)
+    assert [(loan.row["loan_id"], loan.file) for loan in found.loans] == [("2", "a.csv.gz")]
+    assert [problem.split(": ")[0].rsplit("/", 1)[-1] for problem in found.problems] == [
+        "cut.csv.gz", "plain.csv.gz",
     ]  # fmt: skip
 
 
