@@ -186,7 +186,7 @@ class Told(NamedTuple):
 def alerts_since(
     cursor: extensions.cursor, reader: StoreReader, since: datetime, most: int = 200
 ) -> list[Told]:
-    """Alerts that are open, or have ended since a moment; open ones first, the newest first.
+    """Alerts that are open, have ended since a moment, or have a message that has not got out; open ones first, the newest first.
 
     Args:
         cursor: of a role that may read the tables.
@@ -199,6 +199,7 @@ def alerts_since(
             "SELECT {columns}, count(d.alert) FILTER (WHERE d.state = 'unsent'), "
             "max(d.last_error) FILTER (WHERE d.state = 'unsent') "
             "FROM {alerts} LEFT JOIN {deliveries} d ON d.alert = number WHERE ended_at IS NULL OR ended_at >= %s "
+            "OR number IN (SELECT alert FROM {deliveries} WHERE state = 'unsent') "
             "GROUP BY number ORDER BY ended_at IS NOT NULL, started_at DESC, number DESC LIMIT %s"
         ).format(columns=ALERT_COLUMNS, alerts=reader.table("alerts"), deliveries=reader.table("deliveries")),
         (since, most),

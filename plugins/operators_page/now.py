@@ -178,7 +178,7 @@ def show(page: PageDep, readings: ReadingsDep) -> HTMLResponse:
             for name, since in (("the last hour", hour), ("the last day", day))
         ],
         open_alerts=[one for one in told if one.alert.ended_at is None],
-        ended_alerts=[one.alert for one in told if one.alert.ended_at],
+        ended_alerts=[one for one in told if one.alert.ended_at],
         probes=probes,
         night=night,
         instead=served_instead(night, snapshot),

@@ -83,7 +83,7 @@ class Readings:
         return Night(*rows[0]) if rows else None
 
     def alerts(self, since: datetime) -> list[Told]:
-        """Alerts that are open, or have ended since a moment; open ones first, the newest first."""
+        """Alerts that are open, have ended since a moment, or have unsent messages; open ones first, the newest first."""
         return (
             alerts_since(self._cursor, self._reader, since) if self._are_there("alerts", "deliveries") else []
         )

@@ -4,6 +4,7 @@ from typing import Any
 import pytest
 
 from creditrisk.alert_store import Alert, NewAlert, changing_alerts
+from creditrisk.delivery_store import next_delivery
 from creditrisk.nights import Night, Outcome
 from creditrisk.online_store import OnlineStore
 from creditrisk.probe_store import Probe
@@ -126,3 +127,25 @@ def test_it_is_said_why_an_alert_is_over_and_nothing_of_what_only_happened(
     assert head.endswith('<th scope="col">Why it is over</th>')
     assert happened.endswith("<td>–</td>")
     assert ended.endswith("<td>age &lt; 0.25 &amp; well</td>")
+
+
+def test_messages_that_did_not_get_out_are_told_of_alerts_that_are_over_too_however_long_ago(
+    login: Any, settings: Settings
+) -> None:
+    OnlineStore(settings).migrate()
+    now = datetime.now(UTC)
+    about = ("notice", "Another model serves", now.date(), "model m", "nothing", "")
+    for days, rule, channels in ((40, "sent", []), (30, "model_released", ["webhook"]), (1, "ended", [])):
+        at = now - timedelta(days=days)
+        with changing_alerts(settings, at) as writer:
+            writer.start(NewAlert(rule, "", *about), channels, happened_at=at)
+    with next_delivery(settings, now, ["webhook"]) as sending:
+        assert sending is not None
+        sending.error = "the webhook answered <500>"
+    _, _, told = login("viewer").get("/operators/now").text.partition("<details open><summary>")
+    assert told.startswith("2 ended in the last seven days, or with messages that are not sent yet<")
+    _, ended, unsent = told.partition("</tbody>")[0].split("<tr>")[1:]
+    assert "<td>ended</td>" in ended
+    assert "not sent yet" not in ended
+    assert "<td>model_released</td>" in unsent
+    assert "1 not sent yet, tried again by itself: the webhook answered &lt;500&gt;</td>" in unsent
