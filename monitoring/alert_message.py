@@ -40,7 +40,7 @@ def message_of(alert: Alert, event: str, *, market: str, page: str, runbook: str
     lines.append(f"Served: {alert.serving}")
     if not over:
         lines.append(f"Do: {alert.advice}")
-    section = _reachable(alert.link, runbook)
+    section = reachable(alert.link, runbook)
     lines += [f"Look: {page}", f"Runbook: {section}"]
     facts = {
         "market": market,
@@ -62,8 +62,8 @@ def message_of(alert: Alert, event: str, *, market: str, page: str, runbook: str
     return AlertMessage(line, "\n".join(lines), facts)
 
 
-def _reachable(link: str, runbook: str) -> str:
-    """A link that can be followed from anywhere."""
+def reachable(link: str, runbook: str) -> str:
+    """Where an alert's link leads: to the web where the settings say so, else to the section of the runbook on the page."""
     if link.startswith(("http://", "https://")):
         return link
     anchor = urldefrag(link).fragment

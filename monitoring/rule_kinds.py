@@ -72,5 +72,10 @@ class Rule:
 
     @property
     def anchor(self) -> str:
-        """Of its section in the runbook, as GitHub makes it of a heading."""
-        return re.sub(r"[^\w\- ]", "", self.title).lower().replace(" ", "-")
+        """Of its section in the runbook."""
+        return anchor_of(self.title)
+
+
+def anchor_of(heading: str) -> str:
+    """The anchor that GitHub makes of a heading."""
+    return re.sub(r"[^\w\- ]", "", heading).lower().replace(" ", "-")

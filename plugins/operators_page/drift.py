@@ -75,12 +75,6 @@ class VintageRow:
     vintage: Vintage
 
     @property
-    def labelled_share(self) -> float | None:
-        """Of the decisions that can have an outcome, those whose outcome is known."""
-        possible = self.vintage.decisions - self.vintage.excluded
-        return self.vintage.labelled / possible if possible > 0 else None
-
-    @property
     def late_share(self) -> float | None:
         """Of the known outcomes, those that were late."""
         return self.vintage.late / self.vintage.labelled if self.vintage.labelled else None

@@ -1,12 +1,11 @@
 """The runbook, where an alert's link leads: each rule's section, as the repository has it."""
 
-import re
-from urllib.parse import urldefrag
-
 from fastapi import APIRouter, HTTPException
 from fastapi.responses import HTMLResponse
 
 from creditrisk.settings import PROJECT_ROOT
+from monitoring.alert_message import reachable
+from monitoring.rule_kinds import anchor_of
 from plugins.operators_page.model_card import Block, blocks_of
 from plugins.operators_page.rendering import Page, PageDep
 
@@ -16,16 +15,8 @@ FILE = PROJECT_ROOT / "docs" / "runbook.md"
 
 
 def address_of(page: Page, link: str) -> str:
-    """Where an alert's link leads: to the web where the settings say so, else to the section of the runbook here."""
-    if link.startswith(("http://", "https://")):
-        return link
-    anchor = urldefrag(link).fragment
-    return page.url("runbook") + (f"#{anchor}" if anchor else "")
-
-
-def anchor_of(heading: str) -> str:
-    """The anchor that GitHub makes of a heading, which the rules' links name."""
-    return re.sub(r"[^\w\- ]", "", heading).lower().replace(" ", "-")
+    """Where an alert's link leads from this page."""
+    return reachable(link, page.url("runbook"))
 
 
 @router.get("/runbook")

@@ -100,10 +100,10 @@ def test_buckets_that_are_empty_at_the_ends_are_not_drawn() -> None:
 
 def test_a_vintage_s_shares_are_of_the_decisions_that_can_have_an_outcome() -> None:
     row = VintageRow(vintage())
-    assert (row.labelled_share, row.late_share) == (0.5, 0.1)
+    assert (row.vintage.labelled_share, row.late_share) == (0.5, 0.1)
     assert round(row.estimate_error or 0, 6) == 0.01
     nothing = VintageRow(vintage(decisions=20, labelled=0, roc_auc=None))
-    assert (nothing.labelled_share, nothing.late_share, nothing.estimate_error) == (None, None, None)
+    assert (nothing.vintage.labelled_share, nothing.late_share, nothing.estimate_error) == (None, None, None)
     figure = results_figure([vintage(), vintage(month=date(2020, 12, 1), roc_auc=None)])
     assert figure is not None
     assert "champion v, realised: 1 value," in figure.words
