@@ -33,7 +33,6 @@ from plugins.release_form import model_version, reason
 from plugins.watch_tasks import (
     note_failure,
     note_no_release,
-    note_release_begun,
     note_release_run_failure,
     note_success,
 )
@@ -72,7 +71,7 @@ with DAG(
     },
 ):
 
-    @task(on_failure_callback=note_no_release, on_success_callback=note_release_begun)
+    @task(on_failure_callback=note_no_release)
     def start_shadow(*, params: Any = None, dag_run: Any = None) -> str:
         from plugins.release_tasks import start_shadow
 

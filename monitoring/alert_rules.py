@@ -46,7 +46,7 @@ RELEASE_NOT_BEGUN = Rule(
     "release_not_begun",
     "A release could not begin",
     Severity.WARNING,
-    Reported(),
+    Happening(),
     "Read why in the words: nothing has changed; mend it, or release a version that may serve.",
 )
 

@@ -47,9 +47,9 @@ class Lasting:
 
 @dataclass(frozen=True, slots=True)
 class Happening:
-    """A release record of one of these actions was written."""
+    """A release record of one of these actions was written, or somebody reports something that has no end."""
 
-    actions: frozenset[ReleaseAction]
+    actions: frozenset[ReleaseAction] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)

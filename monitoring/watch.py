@@ -16,7 +16,7 @@ from creditrisk.probe_store import Look, keep_looks
 from creditrisk.settings import Settings, file_url
 from creditrisk.snapshots import Verdict
 from creditrisk.storage import Storage
-from monitoring.alert_rules import RULES, STORE_AWAY
+from monitoring.alert_rules import BY_NAME, RULES, STORE_AWAY
 from monitoring.alerting import Broken, Changes, Seen, changes
 from monitoring.nightly_probe import (
     NIGHT_OUTCOME,
@@ -27,7 +27,7 @@ from monitoring.nightly_probe import (
     nightly_looks,
 )
 from monitoring.probes import PATIENCE, POSTGRES, look_at_parts, monitoring_look
-from monitoring.rule_kinds import Rule
+from monitoring.rule_kinds import Happening, Rule
 from monitoring.watch_reads import StoreState, WatchReads, serving_words
 
 _WORDS = 2_000
@@ -88,7 +88,7 @@ class Watch:
             self._write(writer, Changes((), (), (), happened), serving)
 
     def report(self, rule: Rule, subject: str, words: str) -> None:
-        """Start an alert of a rule that others see broken; nothing where it, or one of a part of it, is open.
+        """Start an alert of a rule that others see broken; nothing where it, or one of a part of it, is open, or happened.
 
         Where Postgres is away, or refuses, it waits elsewhere, for the first look that can write it.
 
@@ -109,7 +109,8 @@ class Watch:
                 told = [alert.subject for alert in writer.open_alerts() if alert.rule == rule.name]
                 if not any(f"{each}.".startswith(f"{subject}.") for each in told):
                     serving = serving_words(releases, reads.store().snapshot, reads.today)
-                    writer.start(self._new(broken, serving), self.channels)
+                    happened_at = reads.now if _has_no_end(rule.name) else None
+                    writer.start(self._new(broken, serving), self.channels, happened_at=happened_at)
         except StoreError:
             serving = serving_words(releases, None, reads.today)
             self._kept.keep(self._new(broken, serving), reads.now)
@@ -154,7 +155,9 @@ class Watch:
         taken = self._kept.waiting()
         for kept in taken:
             if kept.alert and kept.is_due:
-                number = writer.start(kept.alert, self.channels, started_at=kept.started_at)
+                at = kept.started_at
+                happened_at = at if _has_no_end(kept.rule) else None
+                number = writer.start(kept.alert, self.channels, started_at=at, happened_at=happened_at)
                 if number is not None:
                     mark_sent(writer.cursor, writer.schema, number, kept.told, writer.now)
             if kept.over:
@@ -197,3 +200,7 @@ class Watch:
         return NewAlert(
             rule.name, broken.subject, rule.severity, broken.words, broken.since, serving, rule.advice, link
         )
+
+
+def _has_no_end(rule: str) -> bool:
+    return rule in BY_NAME and isinstance(BY_NAME[rule].broken_when, Happening)

@@ -145,16 +145,7 @@ def note_no_release(context: Any) -> None:
         words = (
             f"{task.task_id} of the run {task.run_id} failed{f': {error}' if error and str(error) else '.'}"
         )
-        watch_of(load_settings()).report(RELEASE_NOT_BEGUN, "", words)
-
-
-def note_release_begun(context: Any) -> None:
-    """A release has begun, so that an earlier one's failure to is over: the first task's callback."""
-    from monitoring.alert_rules import RELEASE_NOT_BEGUN
-
-    with _quietly():
-        words = f"The run {context['ti'].run_id} has begun a release."
-        watch_of(load_settings()).report_over(RELEASE_NOT_BEGUN, "", words)
+        watch_of(load_settings()).report(RELEASE_NOT_BEGUN, task.run_id, words)
 
 
 def note_release_run_failure(context: Any) -> None:
@@ -170,7 +161,7 @@ def note_release_run_failure(context: Any) -> None:
             return
         reason = str(context.get("reason") or "failed").replace("_", " ")
         words = f"The run {context['run_id']} ended, and no shadow began in it: {reason}."
-        watch_of(settings).report(RELEASE_NOT_BEGUN, "", words)
+        watch_of(settings).report(RELEASE_NOT_BEGUN, context["run_id"], words)
 
 
 def _has_begun_a_shadow(settings: Settings, since: datetime) -> bool:

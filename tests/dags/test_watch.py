@@ -7,7 +7,6 @@ import pytest
 from plugins.watch_tasks import (
     note_failure,
     note_no_release,
-    note_release_begun,
     note_release_run_failure,
     note_run_failure,
     note_run_success,
@@ -55,7 +54,7 @@ def test_of_a_release_its_beginning_and_its_settling_do_as_an_abort_is_told_by_i
     told = {task.task_id: list(task.on_failure_callback) for task in dag.tasks if task.on_failure_callback}
     assert told == {"start_shadow": [note_no_release], "settle": [note_failure]}
     over = {task.task_id: list(task.on_success_callback) for task in dag.tasks if task.on_success_callback}
-    assert over == {"start_shadow": [note_release_begun], "settle": [note_success]}
+    assert over == {"settle": [note_success]}
     assert dag.on_failure_callback == note_release_run_failure
 
 

@@ -297,19 +297,39 @@ class TestReleaseThatCannotBegin:
         began = SimpleNamespace(start_date=datetime.now(UTC) - timedelta(minutes=1))
         return {"dag_run": began, "run_id": "a run", "reason": "task_failure", **more}
 
-    def test_is_told_once_until_one_begins(self, settings: Settings) -> None:
-        watch_tasks.note_no_release(self.start(exception=ValueError("version v may not serve")))
-        watch_tasks.note_release_run_failure(self.run())
-        (alert,) = open_alerts(settings)
-        assert (alert.rule, alert.subject) == ("release_not_begun", "")
-        assert alert.words == "start_shadow of the run a run failed: version v may not serve"
-        watch_tasks.note_release_begun(self.start())
+    def test_is_told_once_a_run_and_waits_for_no_other_release_to_be_over(
+        self, settings: Settings, webhook: HttpListener
+    ) -> None:
+        for _ in range(2):
+            watch_tasks.note_no_release(self.start(exception=ValueError("version v may not serve")))
+            watch_tasks.note_release_run_failure(self.run())
+        watch_tasks.note_release_run_failure(self.run(run_id="another run"))
+        watch_tasks.look_and_send()
         assert open_alerts(settings) == []
-        assert recent_alerts(settings, 1)[0].ended_because == "The run a run has begun a release."
+        another, first = recent_alerts(settings, 1)
+        assert (first.rule, first.subject, first.ended_at) == ("release_not_begun", "a run", first.started_at)
+        assert first.words == "start_shadow of the run a run failed: version v may not serve"
+        assert another.subject == "another run"
+        assert posted(webhook) == [("started", "a run"), ("started", "another run")]
+
+    def test_is_told_once_while_postgres_is_away_and_kept_as_having_happened(
+        self, settings: Settings, webhook: HttpListener, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        with monkeypatch.context() as away:
+            for name in ("PUBLISHER", "READER"):
+                url = f"postgresql://nobody:x@127.0.0.1:{free_port()}/creditrisk"
+                away.setenv(f"CREDITRISK_{name}_DATABASE_URL", url)
+            watch_tasks.note_no_release(self.start(exception=ValueError("version v may not serve")))
+            watch_tasks.note_release_run_failure(self.run())
+            watch_tasks.look_and_send()
+        watch_tasks.look_and_send()
+        (alert,) = recent_alerts(settings, 1)
+        assert (alert.subject, alert.ended_at) == ("a run", alert.started_at)
+        assert posted(webhook) == [("started", "a run")]
 
     def test_is_told_by_its_run_where_its_task_was_killed(self, settings: Settings) -> None:
         watch_tasks.note_release_run_failure(self.run())
-        (alert,) = open_alerts(settings)
+        (alert,) = recent_alerts(settings, 1)
         assert alert.words == "The run a run ended, and no shadow began in it: task failure."
 
     def test_a_run_whose_shadow_began_is_told_as_its_abort(self, settings: Settings) -> None:
@@ -318,10 +338,10 @@ class TestReleaseThatCannotBegin:
         release_ledger.promote(settings, "2020-12-30-aaaaaaaaaa", by="ana", reason="the first one")
         release_ledger.challenge(settings, "2020-12-31-bbbbbbbbbb", 0.0, by="ana", reason="looks better")
         watch_tasks.note_release_run_failure(self.run())
-        assert open_alerts(settings) == []
+        assert recent_alerts(settings, 1) == []
         later = SimpleNamespace(start_date=datetime.now(UTC) + timedelta(seconds=1))
         watch_tasks.note_release_run_failure(self.run(dag_run=later))
-        assert [alert.rule for alert in open_alerts(settings)] == ["release_not_begun"]
+        assert [alert.rule for alert in recent_alerts(settings, 1)] == ["release_not_begun"]
 
 
 def test_callbacks_and_releases_end_well_whatever_goes_wrong(
