@@ -24,7 +24,7 @@ from monitoring.rule_kinds import Days, Happening, Lasting, Reported, Rule, Seve
 BAD = frozenset({Verdict.WARN, Verdict.FAIL})
 WARN = frozenset({Verdict.WARN})
 RETRIED = timedelta(minutes=9)
-"""Two looks, five minutes apart, which what passes by itself does not last."""
+"""From a first bad look to the third, five minutes apart: what passes by itself does not last as long."""
 
 _DRIFT = (
     "population_stability_index",
