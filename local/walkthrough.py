@@ -32,6 +32,7 @@ DAGS = (
     "roll_back_model",
     "abort_release",
     "remove_expired",
+    "monitor_model",
 )
 OPERATOR = "op"
 _SHOWN_DECISIONS = 5

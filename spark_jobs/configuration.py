@@ -37,6 +37,9 @@ def spark_conf(settings: Settings) -> dict[str, str]:
         "spark.python.sql.dataFrameDebugging.enabled": "false",
         # Rows are cached for seconds: to look for each column's best encoding costs more than it saves.
         "spark.sql.inMemoryColumnarStorage.compressed": "false",
+        # What does not fit into memory goes to disk in batches of some megabytes; of the usual hundred that the serializer
+        # keeps hold of, the heap would be full.
+        "spark.serializer.objectStreamReset": "4",
         # A window's rows stay in memory up to this many, instead of 4,096.
         "spark.sql.windowExec.buffer.in.memory.threshold": "65536",
         "spark.hadoop.mapreduce.fileoutputcommitter.marksuccessfuljobs": "false",

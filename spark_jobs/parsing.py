@@ -20,7 +20,7 @@ _PLAIN = {
     RawType.NUMBER: r"-?[0-9]{1,18}+(?:\.[0-9]{1,18}+)?+",
     RawType.AMOUNT: r"[0-9]{1,11}+(?:\.[0-9]{1,18}+)?+",
     RawType.DATE: "[0-9]{4}-[0-9]{2}-[0-9]{2}",
-    RawType.TEXT: '[^",]*+',
+    RawType.TEXT: '[^",\ufffd]*',
 }
 _PLAIN_BY_NAME = {"flag_own_car": "[YN]", "flag_own_realty": "[YN]", "status": "[01]"}
 
@@ -33,7 +33,7 @@ def present(text: Column) -> Column:
 def plain_line(columns: Sequence[RawColumn]) -> str:
     """A regular expression for a line whose fields, in this order, are all of their type and none missing in vain.
 
-    What matches has no quotes, and only its dates may still turn out not to exist. Nearly every line matches, and
+    What matches has no quotes and is UTF-8, and only its dates may still turn out not to exist. Nearly every line matches, and
     one look at the line is much cheaper than one at each of its fields.
     """
     fields = []

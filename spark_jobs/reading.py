@@ -108,24 +108,27 @@ def _csv_rows(
     header: Header,
     columns: Sequence[RawColumn],
 ) -> DataFrame:
-    # Of bytes that are no UTF-8, the replacement character stays: later readers take none.
-    lines = spark.read.text(_paths(landed, files)).select(
-        F.make_valid_utf8("value").alias("raw"), _key(landed).alias("source")
-    )
     by_name = {column.name: column for column in columns}
     names = [column.name for column in columns]
-    is_plain = F.col("raw").rlike(plain_line([by_name[name] for name in header.names]))
-    canonical = F.col("raw")
+    lines = spark.read.text(_paths(landed, files)).select(
+        F.col("value").rlike(plain_line([by_name[name] for name in header.names])).alias("is_plain"),
+        "value",
+        _key(landed, files).alias("source"),
+    )
+    is_plain = F.col("is_plain")
+    # Of bytes that are no UTF-8, the replacement character stays: later readers take none. A plain line has neither.
+    raw = F.when(is_plain, F.col("value")).otherwise(F.make_valid_utf8("value"))
+    canonical = F.col("value")
     if header.names != tuple(names):
-        texts = F.split("raw", ",", -1)
+        texts = F.split("value", ",", -1)
         canonical = F.concat_ws(",", *(F.get(texts, header.names.index(name)) for name in names))
     return lines.select(
-        "raw",
+        raw.alias("raw"),
         "source",
         _landed(files).alias("landed"),
         F.lit(number).alias("header"),
-        (F.col("raw") == F.lit(header.line)).alias("is_header"),
-        is_plain.alias("is_plain"),
+        (F.col("value") == F.lit(header.line)).alias("is_header"),
+        "is_plain",
         F.when(is_plain, canonical).alias("canonical"),
     ).where(F.col("is_plain") | F.col("raw").rlike(_NOT_BLANK))
 
@@ -158,7 +161,7 @@ def _parquet_rows(
     raw = F.concat_ws(",", *(F.coalesce(text, F.lit("")) for text in texts.values()))
     return rows.select(
         raw.alias("raw"),
-        _key(landed).alias("source"),
+        _key(landed, files).alias("source"),
         _landed(files).alias("landed"),
         raw.rlike(plain_line(columns)).alias("is_plain"),
         _canonical(list(texts.values())).alias("canonical"),
@@ -204,8 +207,10 @@ def _paths(landed: LandedFiles, files: list[LandedFile]) -> list[str]:
     return [spark_path(landed.root.url_of(file.key)).translate(_GLOB_CHARACTERS) for file in files]
 
 
-def _key(landed: LandedFiles) -> Column:
-    """The file's key below the input's root, still escaped as Spark prints paths: escapes hold no slash."""
+def _key(landed: LandedFiles, files: list[LandedFile]) -> Column:
+    """The file's key below the input's root, escaped as in its URL: escapes hold no slash."""
+    if len(files) == 1:
+        return F.lit(landed.root.url_of(files[0].key).removeprefix(f"{landed.root.url}/"))
     parts = len(spark_path(landed.root.url).split("/"))
     path = F.col("_metadata.file_path")
     return F.substr(path, F.length(F.substring_index(path, "/", parts)) + 2)

@@ -42,7 +42,13 @@ def report_lines(manifest: SnapshotManifest, outcome: Outcome) -> list[str]:
 
 def failure_line(error: Exception) -> str:
     """What failed and why, in one line: the text of a failure inside Spark is a page of Java's stack trace."""
-    lines = str(error).splitlines() or [""]
+    try:
+        lines = str(error).splitlines() or [""]
+    except Exception:  # noqa: BLE001 - the words are in the Java process, which is no more
+        return (
+            f"{type(error).__name__}: Spark's Java process has ended in the midst of its work. If it lacked memory, "
+            "raise CREDITRISK_SPARK_DRIVER_MEMORY."
+        )
     causes = [line for line in lines if line.startswith((": ", "Caused by: "))]
     told = dict.fromkeys(line.removeprefix(": ").strip() for line in causes or lines[:1])
     return f"{type(error).__name__}: {'; '.join(told)}"
