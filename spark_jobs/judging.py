@@ -114,7 +114,7 @@ def examined(doubtful: DataFrame, headers: tuple[Header, ...], kind: Kind, as_of
         As :func:`sifted`, with ``reasons``: null where the row is good or later. ``state`` is GOOD, LATER or REFUSED.
         All values are null in a malformed row.
     """
-    texts = F.when(~F.col("is_malformed"), field_texts(F.coalesce("canonical", "raw")))
+    texts = F.when(~F.col("is_malformed"), field_texts(F.col("canonical")))
     fields = (
         with_fields(doubtful, headers, kind.columns)
         .withColumn("texts", texts)

@@ -65,7 +65,7 @@ def read_rows(
 
 
 def with_fields(rows: DataFrame, headers: tuple[Header, ...], columns: Sequence[RawColumn]) -> DataFrame:
-    """Rows with ``is_malformed``, and with ``canonical`` wherever the line could be read; of the others, raw text alone.
+    """Rows with ``is_malformed``, and with ``canonical`` in every row; in a malformed one it means nothing.
 
     Returns:
         ``raw``, ``source``, ``landed``, ``header``, ``canonical`` and ``is_malformed``.
@@ -75,7 +75,9 @@ def with_fields(rows: DataFrame, headers: tuple[Header, ...], columns: Sequence[
     parsed = rows.select(
         *names, *(_parsed(number, header).alias(f"fields_{number}") for number, header in enumerate(headers))
     )
-    canonical, is_malformed = F.col("canonical"), F.contains("canonical", F.lit('"'))
+    # Parquet's own, which is the raw text where it is missing.
+    canonical = F.coalesce("canonical", "raw")
+    is_malformed = F.contains(canonical, F.lit('"'))
     for number in range(len(headers)):
         is_of_header = F.col("header").eqNullSafe(number)
         fields = F.col(f"fields_{number}")

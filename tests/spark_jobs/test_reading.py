@@ -194,3 +194,28 @@ def test_nothing_landed_is_told(lake: Lake) -> None:
     lake.land([loan(1)], date(2021, 1, 1))
     with pytest.raises(NoInputError, match=f"no loans file has landed up to {AS_OF}"):
         lake.build()
+
+
+def test_rows_of_a_parquet_file_break_the_rules_that_a_files_lines_break(lake: Lake) -> None:
+    rows = [
+        loan(1),
+        loan(2, loan_amount="1.0E2"),
+        loan(3, loan_amount="-1", name_housing_type="House, apartment"),
+        loan(4, loan_amount="-1"),
+        loan(4, loan_amount="-2"),
+        loan(5, birthday="", flag_own_car="X"),
+        loan(6, occupation_type='Core "staff"'),
+        loan(7, flag_own_realty="", loan_date="2021-01-01"),
+    ]
+    path = lake.land("", name="loans.parquet")
+    parquet.write_table(pa.table({name: [row[name] or None for row in rows] for name in NAMES}), path)
+    built = lake.build()
+    assert built.loans().keys() == {1, 2}
+    assert built.reasons() == {
+        line(rows[2]): {"amount_not_positive"},
+        line(rows[3]): {"amount_not_positive", "conflicting_loan_id"},
+        line(rows[4]): {"amount_not_positive", "conflicting_loan_id"},
+        line(rows[5]): {"missing_input", "flag_not_yes_or_no"},
+        line(rows[6]): {"malformed_line"},
+    }
+    assert built.manifest.counts.later == 1
