@@ -107,13 +107,15 @@ class Watch:
         try:
             with changing_alerts(self.settings, reads.now) as writer:
                 told = [alert.subject for alert in writer.open_alerts() if alert.rule == rule.name]
-                if not any(f"{each}.".startswith(f"{subject}.") for each in told):
+                if not _is_among(subject, told):
                     serving = serving_words(releases, reads.store().snapshot, reads.today)
                     happened_at = reads.now if _has_no_end(rule.name) else None
                     writer.start(self._new(broken, serving), self.channels, happened_at=happened_at)
         except StoreError:
-            serving = serving_words(releases, None, reads.today)
-            self._kept.keep(self._new(broken, serving), reads.now)
+            told = [each.subject for each in self._kept.waiting() if each.rule == rule.name and not each.over]
+            if not _is_among(subject, told):
+                serving = serving_words(releases, None, reads.today)
+                self._kept.keep(self._new(broken, serving), reads.now)
 
     def report_over(self, rule: Rule, subject: str, because: str) -> None:
         """End an alert that was reported, if it is open, in words that say why. Waits and raises as :meth:`report`."""
@@ -200,6 +202,11 @@ class Watch:
         return NewAlert(
             rule.name, broken.subject, rule.severity, broken.words, broken.since, serving, rule.advice, link
         )
+
+
+def _is_among(subject: str, told: Iterable[str]) -> bool:
+    """Whether it, or a part of it, is told already."""
+    return any(f"{each}.".startswith(f"{subject}.") for each in told)
 
 
 def _has_no_end(rule: str) -> bool:

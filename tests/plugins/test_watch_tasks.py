@@ -287,6 +287,17 @@ class TestRuns:
         watch_tasks.note_run_failure(self.ended())
         assert [alert.subject for alert in open_alerts(settings)] == ["train_model.train"]
 
+    def test_nor_is_one_whose_task_waits_for_postgres(
+        self, settings: Settings, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        with monkeypatch.context() as away:
+            url = f"postgresql://nobody:x@127.0.0.1:{free_port()}/creditrisk"
+            away.setenv("CREDITRISK_PUBLISHER_DATABASE_URL", url)
+            watch_tasks.note_failure(failed())
+            watch_tasks.note_run_failure(self.ended())
+        watch_tasks.look_and_send()
+        assert [alert.subject for alert in recent_alerts(settings, 1)] == ["train_model.train"]
+
 
 class TestReleaseThatCannotBegin:
     def start(self, **more: Any) -> dict[str, Any]:
