@@ -11,8 +11,9 @@ from pyspark.sql import functions as F
 
 from creditrisk.contract import AMOUNT_DECIMALS, AMOUNT_UNIT, RawColumn, RawType
 
-_INTEGER = r"^[+-]?[0-9]{1,19}$"
-_NUMBER = r"^[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]{1,3})?$"
+# ``\z`` is the end; before ``$`` Java lets a Unicode line separator pass, at which no line ends here.
+_INTEGER = r"^[+-]?[0-9]{1,19}\z"
+_NUMBER = r"^[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]{1,3})?\z"
 _DATE_LENGTH = len("2020-12-31")
 # Possessive (``+`` behind the count): no field gives back what it took, so a line is walked once.
 _PLAIN = {
@@ -40,7 +41,7 @@ def plain_line(columns: Sequence[RawColumn]) -> str:
     for column in columns:
         field = _PLAIN_BY_NAME.get(column.name, _PLAIN[column.type])
         fields.append(field if column.required else f"(?:{field})?+")
-    return f"^{','.join(fields)}$"
+    return rf"^{','.join(fields)}\z"
 
 
 def value_of(text: Column, kind: RawType) -> Column:
