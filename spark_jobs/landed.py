@@ -1,6 +1,7 @@
 """Landed files: which ones a run reads, and whether their columns are the contract's."""
 
 import csv
+import gzip
 import re
 import zlib
 from collections.abc import Sequence
@@ -16,8 +17,14 @@ from creditrisk.storage import Storage
 
 CSV_SUFFIXES = (".csv", ".csv.gz")
 PARQUET_SUFFIX = ".parquet"
+NOT_BLANK = r"[^\x00-\x20]"
+"""A line without such a character is no row."""
+
 _DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
+_WHOLE_LINE = re.compile(rf"[\x00-\x20]*{NOT_BLANK}[^\r\n]*[\r\n]".encode())
 _LONGEST_HEADER = 1 << 20
+_UNREADABLE = (OSError, EOFError, zlib.error, csv.Error, ValueError)
+"""What is raised by content that is not what the file's name says; an OSError is no storage's, which has its own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +50,7 @@ class LandedFiles:
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """A file's column names in the file's order, and its first line, which a Parquet file has none of."""
+    """A file's column names in the file's order, and its first line that is not blank; a Parquet file has none."""
 
     names: tuple[str, ...]
     line: str | None = None
@@ -105,7 +112,7 @@ def read_headers(landed: LandedFiles, columns: Sequence[RawColumn]) -> dict[Land
     for file in landed.files:
         try:
             header = _header(landed.root, file)
-        except (zlib.error, ValueError) as error:  # ValueError: not Parquet
+        except _UNREADABLE as error:
             problems.append(f"{landed.root.url_of(file.key)}: cannot be read: {error}")
             continue
         if header.names:
@@ -152,20 +159,25 @@ def _header(root: Storage, file: LandedFile) -> Header:
             import pyarrow.parquet as parquet
 
             return Header(tuple(parquet.read_schema(content).names))
-        line = _first_line(content, file.key.endswith(".gz"))
+        line = _first_line(gzip.GzipFile(fileobj=content) if file.key.endswith(".gz") else content)
         return Header(tuple(next(csv.reader([line]), [])), line)
 
 
-def _first_line(content: Any, is_packed: bool) -> str:
-    """The first line that is not blank, as Spark sees it: a line ends with CR, LF or both."""
-    unpack = zlib.decompressobj(wbits=zlib.MAX_WBITS | 16) if is_packed else None
+def _first_line(content: Any) -> str:
+    """The first line that is not blank, as Spark sees it: a line ends with CR, LF or both.
+
+    Raises:
+        ValueError: there is none in a megabyte.
+    """
     text = b""
-    while len(text) < _LONGEST_HEADER:
-        chunk = content.read(1 << 16)
+    while not _WHOLE_LINE.match(text):
+        if len(text) >= _LONGEST_HEADER:
+            raise ValueError(f"no line of words in its first {_LONGEST_HEADER:,} bytes")
+        chunk = content.read1(
+            1 << 16
+        )  # no more than is needed: whether the rest is whole is found by who reads it
         if not chunk:
             break
-        text += unpack.decompress(chunk) if unpack else chunk
-        if re.search(rb"\S[^\r\n]*[\r\n]", text):
-            break
+        text += chunk
     lines = re.split(r"[\r\n]+", text.decode("utf-8-sig", errors="replace"))
-    return next((line for line in lines if line.strip()), "")
+    return next((line for line in lines if re.search(NOT_BLANK, line)), "")

@@ -22,11 +22,10 @@ from creditrisk.contract import RawColumn
 from creditrisk.errors import ReadingUnsound
 from creditrisk.settings import file_url
 from creditrisk.storage import Storage, spark_path
-from spark_jobs.landed import Header, LandedFile, LandedFiles
+from spark_jobs.landed import NOT_BLANK, Header, LandedFile, LandedFiles
 from spark_jobs.parsing import plain_line
 
 _BROKEN = "__broken"
-_NOT_BLANK = r"[^\x00-\x20]"
 _NO_COMMA = "\ufdd0"  # stands for a comma in a text; by Unicode's rule it is in none
 _MOST_FIELDS = 20_000  # Spark's CSV parser makes room for 20,480
 _GLOB_CHARACTERS = str.maketrans({character: f"\\{character}" for character in "\\*?[]{}"})
@@ -132,7 +131,7 @@ def _csv_rows(
         (F.col("value") == F.lit(header.line)).alias("is_header"),
         "is_plain",
         F.when(is_plain, canonical).alias("canonical"),
-    ).where(F.col("is_plain") | F.col("raw").rlike(_NOT_BLANK))
+    ).where(F.col("is_plain") | F.col("raw").rlike(NOT_BLANK))
 
 
 def _parsed(number: int, header: Header) -> Column:

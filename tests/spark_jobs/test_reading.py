@@ -1,5 +1,6 @@
 """Landed files: what the CSV source would lose or move, headers, packed files, Parquet, odd paths."""
 
+import gzip
 import re
 from datetime import date, datetime, timedelta
 from pathlib import Path
@@ -54,8 +55,29 @@ def test_bytes_that_are_no_text_are_kept_as_a_sign_for_them(lake: Lake) -> None:
     assert "\ufffd" in refused
 
 
+def test_a_line_does_not_end_at_a_unicode_separator(lake: Lake) -> None:
+    id_last = (*(name for name in NAMES if name != "loan_id"), "loan_id")
+    lake.land(csv_text([loan(1), loan(22)], id_last).replace(",22\n", ",22\u2028\n"))
+    status_last = (*(name for name in NAMES if name != "status"), "status")
+    lake.land(csv_text([loan(3)], status_last).replace(",0\n", ",0\x85\n"), name="status last.csv")
+    lake.land(csv_text([loan(4)]).replace("100.5\n", "100.5\u2029\n"), name="amount last.csv")
+    built = lake.build()
+    assert built.loans().keys() == {1}
+    assert sorted(map(sorted, built.reasons().values())) == [
+        ["status_not_zero_or_one"],
+        ["unparsable"],
+        ["unparsable"],
+    ]
+
+
+def test_a_packed_file_of_several_parts_is_read_whole(lake: Lake) -> None:
+    path = lake.land([loan(1)], name="parts.csv.gz")
+    path.write_bytes(gzip.compress(b"") + path.read_bytes() + gzip.compress(line(loan(2)).encode()))
+    assert lake.build().loans().keys() == {1, 2}
+
+
 def test_lines_without_a_word_are_no_rows_wherever_they_stand(lake: Lake) -> None:
-    lake.land("\n \t\n" + csv_text([loan(1)]) + "\r\n\x00 \n" + line(loan(2)) + "\n\n")
+    lake.land("\n \x00\t\n" + csv_text([loan(1)]) + "\r\n\x00 \n" + line(loan(2)) + "\n\n")
     built = lake.build()
     assert built.loans().keys() == {1, 2}
     assert built.manifest.counts.rows_in == 2
@@ -110,10 +132,19 @@ def test_files_that_are_not_what_their_names_say_are_listed(lake: Lake) -> None:
     lake.land("", name="empty.parquet")
     packed = lake.land("", name="packed.csv.gz")
     packed.write_text("not packed")
+    cut = lake.land([loan(1)], name="cut.csv.gz")
+    cut.write_bytes(cut.read_bytes()[:14])
+    lake.land("x" * 200_000, name="wordless.csv")
+    lake.land("\x00" * 2_000_000 + csv_text([loan(1)]), name="zeros.csv")
+    broken = lake.land("", name="broken.parquet")
+    broken.write_bytes(b"PAR1" + b"\xaa" * 99 + (99).to_bytes(4, "little") + b"PAR1")
     with pytest.raises(HeaderError) as raised:
         lake.build()
     told = str(raised.value)
-    for name in ("other.parquet", "empty.parquet", "packed.csv.gz"):
+    for name in (
+        *("other.parquet", "empty.parquet", "broken.parquet"),
+        *("packed.csv.gz", "cut.csv.gz", "wordless.csv", "zeros.csv"),
+    ):
         assert f"{name}: cannot be read: " in told
     assert "loans.csv" not in told
 
