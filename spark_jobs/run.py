@@ -88,9 +88,10 @@ def build(
     lake = Storage(settings.lake_root)
     with watch.phase("read"):
         inputs = find_inputs(run.loans, run.labels, run.as_of, run.landed_until, run.today)
-    with watch.phase("start", since=started + watch.seconds["read"]):
-        spark = session or start_session(settings, f"features {settings.market} {run.as_of}", run.event_log)
     with ThreadPoolExecutor(1) as beside, writing.staging_folder(settings, lake, run.as_of) as staged:
+        with watch.phase("start", since=started + watch.seconds["read"]):
+            name = f"features {settings.market} {run.as_of}"
+            spark = session or start_session(settings, name, run.event_log)
         try:
             if is_local(settings.spark_master):
                 inputs = inputs.on_this_machine(staged / writing.INPUTS)
