@@ -2,8 +2,11 @@
 
 from datetime import date
 
+import pytest
+
 from creditrisk.contract import ROW_RULES
-from tests.spark_jobs.landing import AS_OF, NAMES, Lake, line, loan
+from spark_jobs import intake, session
+from tests.spark_jobs.landing import AS_OF, NAMES, Lake, csv_text, line, loan
 
 BREAKS_ONE = {
     "unparsable": [
@@ -132,3 +135,20 @@ def test_a_value_that_moved_to_the_next_column_makes_another_row(lake: Lake) -> 
         ]
     )
     assert lake.build().manifest.quarantined_by_rule == {"conflicting_loan_id": 2}
+
+
+def test_many_rows_in_question_come_to_what_few_do(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = [loan(1), loan(2), loan(2, code_gender="M"), loan(3, loan_amount="-1"), loan(3), loan(4), loan(5)]
+    lake.land(csv_text(rows) + line(loan(4, occupation_type='""')) + "\n" + line(loan(5, loan_amount="2e0")))
+    few = lake.build()
+    assert few.loans().keys() == {1, 4}
+    assert few.manifest.counts.repeated == 1
+    assert few.manifest.quarantined_by_rule == {"conflicting_loan_id": 6, "amount_not_positive": 1}
+    monkeypatch.setattr(session, "_ROWS_WORTH_COMPILING", 0)
+    monkeypatch.setattr(intake, "_IDS_IN_A_TASK", 0)
+    lake.spark.conf.set("spark.sql.autoBroadcastJoinThreshold", "-1")
+    try:
+        many = lake.build()
+    finally:
+        lake.spark.conf.unset("spark.sql.autoBroadcastJoinThreshold")
+    assert (many.id, many.manifest.counts) == (few.id, few.manifest.counts)
