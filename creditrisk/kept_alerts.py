@@ -4,7 +4,8 @@ They wait in the lake, or where that is away too in a folder of this machine. ``
 absent, so it is there once however many see it; beside it ``told-<channel>`` says who has been told, ``again`` that it was
 seen another time, ``over.json`` that it is over, and ``taken`` that Postgres has it, for where nothing may be removed. What
 comes after that waits in a folder of the next number. Once Postgres is back, whoever writes alerts takes them over and removes
-them here.
+them here. A folder that is damaged, or of another version of the code, is left as it is and logged at each look: no other
+waits for it, and none is kept in it.
 """
 
 import hashlib
@@ -13,9 +14,11 @@ import logging
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import datetime
 from itertools import count
-from typing import NamedTuple
+from typing import Any, Final, NamedTuple
+
+from pydantic import AwareDatetime, TypeAdapter
 
 from creditrisk.alert_store import NewAlert
 from creditrisk.errors import ObjectExists, ObjectMissing, StorageError
@@ -26,6 +29,9 @@ logger = logging.getLogger(__name__)
 _FOLDER = "alerts/kept"
 _ALERT, _AGAIN, _OVER, _TAKEN = "alert.json", "again", "over.json", "taken"
 _TOLD = "told-"
+
+_NEW_ALERT: Final = TypeAdapter(NewAlert)
+_MOMENT: Final = TypeAdapter[datetime](AwareDatetime)
 
 
 class KeptEnd(NamedTuple):
@@ -144,8 +150,11 @@ class KeptAlerts:
                 for number in count():
                     folder = f"{_FOLDER}/{name}-{number}"
                     names = place.names(folder)
-                    if _TAKEN not in names and _OVER not in names:
-                        found.append((place, folder, _ALERT in names))
+                    if _TAKEN in names or _OVER in names:
+                        continue
+                    waits_there = _ALERT in names
+                    if not waits_there or _kept(place, f"{name}-{number}", names):
+                        found.append((place, folder, waits_there))
                         break
             except StorageError as error:
                 problems.append(error)
@@ -155,24 +164,44 @@ class KeptAlerts:
 def _waiting(place: Storage) -> Iterator[KeptAlert]:
     for name in place.folders(_FOLDER):
         names = place.names(f"{_FOLDER}/{name}")
-        if _TAKEN in names:
-            continue
-        try:
-            started, ended = (
-                json.loads(place.read(f"{_FOLDER}/{name}/{each}")) if each in names else None
-                for each in (_ALERT, _OVER)
-            )
-        except ObjectMissing:
-            continue  # somebody has just taken it over
-        over = KeptEnd(ended["because"], datetime.fromisoformat(ended["at"])) if ended else None
-        told = frozenset(each.removeprefix(_TOLD) for each in names if each.startswith(_TOLD))
+        if _TAKEN not in names and (kept := _kept(place, name, names)):
+            yield kept
+
+
+def _kept(place: Storage, name: str, names: Sequence[str]) -> KeptAlert | None:
+    """What a folder of these names keeps; None where somebody has just taken it over, or it cannot be understood."""
+    folder = f"{_FOLDER}/{name}"
+    told = frozenset(each.removeprefix(_TOLD) for each in names if each.startswith(_TOLD))
+    try:
+        started, ended = (
+            _fields(place, f"{folder}/{each}") if each in names else None for each in (_ALERT, _OVER)
+        )
+        over = KeptEnd(str(ended["because"]), _MOMENT.validate_python(ended["at"])) if ended else None
         if started:
-            started_at = datetime.fromisoformat(started.pop("started_at"))
+            started_at = _MOMENT.validate_python(started.pop("started_at"))
             is_due = not started.pop("needs_another", False) or _AGAIN in names
-            alert = NewAlert(**{**started, "since": date.fromisoformat(started["since"])})
-            yield KeptAlert(place, name, alert.rule, alert.subject, alert, started_at, told, is_due, over)
-        elif ended and over:
-            yield KeptAlert(place, name, ended["rule"], ended["subject"], None, over.at, told, False, over)
+            alert = _NEW_ALERT.validate_python(started)
+            return KeptAlert(place, name, alert.rule, alert.subject, alert, started_at, told, is_due, over)
+        if ended and over:
+            return KeptAlert(
+                place, name, str(ended["rule"]), str(ended["subject"]), None, over.at, told, False, over
+            )
+    except ObjectMissing:
+        pass  # somebody has just taken it over
+    except (KeyError, ValueError) as error:
+        # It may be of a newer version of the code, which takes it over once it runs everywhere: nothing is removed.
+        why = " ".join(str(error).split())
+        logger.error(
+            "Not an alert that can be taken over, and left as it is: %s: %s", place.url_of(folder), why
+        )
+    return None
+
+
+def _fields(place: Storage, key: str) -> dict[str, Any]:
+    fields = json.loads(place.read(key))
+    if not isinstance(fields, dict) or not fields:
+        raise ValueError(f"{key.rpartition('/')[2]} is no object with fields")
+    return fields
 
 
 def _create(place: Storage, key: str, fields: Mapping[str, object] | None = None) -> None:

@@ -1,5 +1,6 @@
 """Alerts that wait for Postgres: in the lake, on disk and on S3, or where that is away on this machine."""
 
+import json
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
@@ -72,6 +73,48 @@ def test_an_end_is_kept_with_its_alert_or_by_itself_and_what_follows_waits_besid
     for kept in alerts.waiting():
         kept.drop()
     assert lake.keys() == []
+
+
+@pytest.mark.parametrize(
+    ("file", "content"),
+    [
+        ("alert.json", b'{"rule": "task_f'),
+        ("alert.json", b"\xff"),
+        ("alert.json", b"null"),
+        ("alert.json", b"{}"),
+        ("alert.json", b'{"rule": "task_failed", "started_at": "2021-01-31T12:00:00+00:00"}'),
+        ("alert.json", {"urgency": "of another version"}),
+        ("alert.json", {"words": 5}),
+        ("alert.json", {"since": "yesterday"}),
+        ("alert.json", {"started_at": "2021-01-31T12:00:00"}),
+        ("over.json", b'{"because": "mended"}'),
+    ],
+)
+def test_one_that_cannot_be_understood_is_logged_and_left_and_the_others_go_on(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, file: str, content: bytes | dict[str, object]
+) -> None:
+    lake = Storage(tmp_path.as_uri())
+    alerts, task = KeptAlerts((lake,)), AWAY._replace(rule="task_failed", subject="train_model.train")
+    alerts.keep(task, FIRST)
+    (key,) = lake.keys()
+    folder = key.removesuffix("/alert.json")
+    if isinstance(content, dict):
+        content = json.dumps(json.loads(lake.read(key)) | content).encode()
+    if file == "alert.json":
+        lake.remove(key)
+    lake.create(f"{folder}/{file}", content)
+    alerts.keep(AWAY, LATER)
+    for _ in range(2):
+        caplog.clear()
+        assert [kept.alert for kept in alerts.waiting()] == [AWAY]
+        (line,) = caplog.messages
+        assert lake.url_of(folder) in line
+    alerts.keep(task, LATER)
+    for kept in alerts.waiting():
+        assert kept.alert in (AWAY, task)
+        kept.drop()
+    assert all(key.startswith(f"{folder}/") for key in lake.keys("alerts"))
+    assert lake.read(f"{folder}/{file}") == content
 
 
 class TestLakeAway:
