@@ -173,11 +173,12 @@ def _measure(recomputation: Recomputation, found: Sequence[Compared], left_out: 
 def _words(recomputation: Recomputation, found: Sequence[Compared], left_out: dict[str, str]) -> str:
     decisions = sum(len(each.decisions) for each in found)
     skewed = sum(len(each.skewed) for each in found)
+    by_row = sum(len(each.before_snapshot - each.skewed) for each in found)
     behind = sum(len(each.skewed - each.before_snapshot) for each in found if each.unread is None)
     before = {(one.snapshot, one.customer) for each in found for one in each.other_rows}
     others = {each.made_by for each in found if each.other_rows} - {recomputation.code_version}
     changed = [told for each in found for told in each.changed_files]
-    said = [f"{skewed:,} of {decisions:,} decisions rest on other features than the feature job's own."]
+    said = [_counted(decisions, skewed, by_row)]
     if behind:
         said.append(
             f"Of {behind:,} the job makes the same row again that stands in the snapshot: the published table or the "
@@ -189,14 +190,25 @@ def _words(recomputation: Recomputation, found: Sequence[Compared], left_out: di
             if others
             else ""
         )
+        customers = "1 customer" if len(before) == 1 else f"{len(before):,} customers"
         said.append(
-            f"Of {len(before):,} customers the job makes another row than stands in the snapshot: a landed file, the "
-            f"snapshot or the job has changed{code}."
+            f"Of {customers} the job makes another row than stands in the snapshot: a landed file, the snapshot or the "
+            f"job has changed{code}."
         )
     said += [f"The snapshot's own rows cannot be read: {each.unread}." for each in found if each.unread]
     said += changed[:_FILES_TOLD]
-    if len(changed) > _FILES_TOLD:
-        said.append(f"{len(changed) - _FILES_TOLD:,} more files have changed.")
+    if (more := len(changed) - _FILES_TOLD) > 0:
+        said.append(f"{more:,} more files have changed." if more > 1 else "1 more file has changed.")
     if left_out:
         said.append(f"Left out: {'; '.join(left_out.values())}.")
     return " ".join(said)
+
+
+def _counted(decisions: int, skewed: int, by_row: int) -> str:
+    """What the value counts."""
+    if not by_row:
+        return f"{skewed:,} of {decisions:,} decisions rest on other features than the feature job's own."
+    return (
+        f"{skewed + by_row:,} of {decisions:,} decisions differ from what the feature job makes: {skewed:,} in their "
+        f"features, {by_row:,} only in their customer's row in the snapshot."
+    )

@@ -163,8 +163,10 @@ def test_another_row_than_the_snapshots_is_an_error_before_the_snapshot(
     rows[chosen] = rows[chosen] | {column: again}
     found = measured(market_settings, right(snapshot), rows, code_version="older")
     assert (found.verdict, found.value) == (Verdict.FAIL, 2)  # both on a row that is another
-    assert "1 of 81 decisions rest on other features" in found.words
-    assert "Of 1 customers the job makes another row than stands in the snapshot" in found.words
+    assert found.words.startswith(
+        "2 of 81 decisions differ from what the feature job makes: 1 in their features, 1 only in their customer's row"
+    )
+    assert "Of 1 customer the job makes another row than stands in the snapshot" in found.words
     assert "whose code was older then and is tests now" in found.words
     assert "published table" not in found.words
     (told,) = found.detail["snapshot_rows"]
@@ -172,6 +174,21 @@ def test_another_row_than_the_snapshots_is_an_error_before_the_snapshot(
     assert (told["in_snapshot"], told["computed"]) == (
         (str(kept), str(again)) if isinstance(again, date) else (kept, again)
     )
+
+
+def test_rows_that_no_decision_shows_in_its_features_are_counted_by_the_words_too(
+    market_settings: Settings, snapshot: SnapshotManifest
+) -> None:
+    records = [each for each in right(snapshot) if each.loan is not LoanAsked.NEXT]  # rest on no sum
+    rows = job_rows()
+    for customer in (3, 7):
+        rows[customer] = rows[customer] | {"amount_sum_micros": 1}
+    found = measured(market_settings, records, rows)
+    assert (found.verdict, found.value) == (Verdict.FAIL, 2)
+    assert found.words.startswith(
+        "2 of 40 decisions differ from what the feature job makes: 0 in their features, 2 only"
+    )
+    assert "Of 2 customers the job makes another row" in found.words
 
 
 def test_a_customer_whom_the_job_no_longer_makes_a_row_of_is_an_error(
