@@ -229,7 +229,8 @@ def _landed(files: list[LandedFile]) -> Column:
         return F.lit(days.pop())
     folder = F.substring_index("source", "/", 1).try_cast("date")
     today: list[date] = [file.landed for file in files if "/" not in file.key]
-    return F.coalesce(folder, F.lit(today[0])) if today else folder
+    # A name alone may begin with a date, too.
+    return F.when(F.contains("source", F.lit("/")), folder).otherwise(F.lit(today[0])) if today else folder
 
 
 def rows_by_file(rows: Any, landed: LandedFiles) -> list[tuple[LandedFile, int]]:

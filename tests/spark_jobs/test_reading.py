@@ -214,6 +214,17 @@ def test_a_file_or_folder_of_ones_own_counts_as_landed_today(lake: Lake, tmp_pat
         assert str(built.manifest.inputs[0].landed) == "2021-06-01"
 
 
+def test_a_file_beside_the_folders_landed_today_whatever_its_name(lake: Lake) -> None:
+    lake.land([loan(1)])
+    lake.land([loan(2)], name="../2019-01-01Tnight.csv")
+    built = lake.build(as_of=TODAY)
+    assert built.loans().keys() == {1, 2}
+    assert {Path(file.url).name: file.landed for file in built.manifest.inputs} == {
+        "loans.csv": AS_OF,
+        "2019-01-01Tnight.csv": TODAY,
+    }
+
+
 def test_a_date_that_has_not_come_is_refused(lake: Lake) -> None:
     lake.land([loan(1)])
     with pytest.raises(ContractError, match="as_of: 2021-06-02 has not come yet, today is 2021-06-01"):
