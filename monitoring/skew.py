@@ -165,7 +165,8 @@ def _measure(recomputation: Recomputation, found: Sequence[Compared], left_out: 
         _words(recomputation, found, left_out),
         detail={name: value for name, value in detail.items() if value or name in ("compared", "rows")},
     )
-    if changed and not faulty:  # it made no difference to these decisions, and may to others
+    is_unsound = bool(changed) or any(each.unread for each in found)
+    if is_unsound and not faulty:  # it made no difference to these decisions, and may to others
         return replace(measure, verdict=Verdict.WARN)
     return measure
 

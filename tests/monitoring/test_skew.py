@@ -211,7 +211,7 @@ def test_a_landed_file_that_changed_is_a_warning_until_a_row_differs(
     assert found.words.endswith(told[0])
 
 
-def test_a_snapshot_whose_own_rows_cannot_be_read_is_told(
+def test_a_snapshot_whose_own_rows_cannot_be_read_is_a_warning_until_a_decision_differs(
     market_settings: Settings, snapshot: SnapshotManifest
 ) -> None:
     log(market_settings, right(snapshot))
@@ -219,9 +219,15 @@ def test_a_snapshot_whose_own_rows_cannot_be_read_is_told(
     lake = Storage(market_settings.lake_root)
     lake.remove(f"{SnapshotId.parse(snapshot.snapshot).folder}/customers/part-00001.parquet")
     (found,) = skew_measures(market_settings, DAY)
-    assert (found.verdict, found.value) == (Verdict.PASS, 0)
+    assert (found.verdict, found.value) == (Verdict.WARN, 0)
     assert "own rows cannot be read" in found.words
     assert "customers/part-00001.parquet is missing" in found.words
+    rows = job_rows()
+    rows[7] = rows[7] | {"age": 90}
+    work_out_again(market_settings, rows)
+    (differs,) = skew_measures(market_settings, DAY)
+    assert (differs.verdict, differs.value) == (Verdict.FAIL, 1)
+    assert "own rows cannot be read" in differs.words
 
 
 def test_decisions_on_a_snapshot_that_is_gone_are_left_out_and_named(
