@@ -16,8 +16,9 @@ from typing import Any
 from airflow.sdk import DAG, task
 
 from plugins.assets import RELEASES
-from plugins.defaults import WATCHED_ARGS, WATCHED_RUN
+from plugins.defaults import DEFAULT_ARGS
 from plugins.release_form import model_version, reason
+from plugins.watch_tasks import note_no_promotion
 
 with DAG(
     dag_id="promote_model",
@@ -27,8 +28,8 @@ with DAG(
     catchup=False,
     max_active_runs=1,
     dagrun_timeout=timedelta(hours=1),
-    default_args=WATCHED_ARGS,
-    **WATCHED_RUN,
+    default_args=DEFAULT_ARGS | {"on_failure_callback": note_no_promotion},
+    on_failure_callback=note_no_promotion,
     tags=["model", "release"],
     params={
         "version": model_version(),

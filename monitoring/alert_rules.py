@@ -50,6 +50,14 @@ RELEASE_NOT_BEGUN = Rule(
     "Read why in the words: nothing has changed; mend it, or release a version that may serve.",
 )
 
+PROMOTION_FAILED = Rule(
+    "promotion_failed",
+    "A promotion has failed",
+    Severity.NOTICE,
+    Happening(),
+    "Read why in the words: what serves stays; promote a version that may serve, or try again once it is mended.",
+)
+
 TASK_FAILED = Rule(
     "task_failed",
     "A task has failed",
@@ -111,6 +119,7 @@ RULES = (
     ),
     TASK_FAILED,
     RELEASE_NOT_BEGUN,
+    PROMOTION_FAILED,
     Rule(
         "release_aborted",
         "A release was aborted",

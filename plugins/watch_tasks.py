@@ -164,6 +164,16 @@ def note_release_run_failure(context: Any) -> None:
         watch_of(settings).report(RELEASE_NOT_BEGUN, context["run_id"], words)
 
 
+def note_no_promotion(context: Any) -> None:
+    """A promotion has failed: the callback of its tasks, and of its run for where a killed one could not say so."""
+    from monitoring.alert_rules import PROMOTION_FAILED
+
+    with _quietly():
+        why = context.get("exception") or str(context.get("reason") or "no reason given").replace("_", " ")
+        words = f"The run {context['run_id']} of {context['dag'].dag_id} failed: {why}"
+        watch_of(load_settings()).report(PROMOTION_FAILED, context["run_id"], words)
+
+
 def _has_begun_a_shadow(settings: Settings, since: datetime) -> bool:
     from creditrisk.release import ReleaseAction
     from creditrisk.release_ledger import ReleaseLedger

@@ -6,6 +6,7 @@ import pytest
 
 from plugins.watch_tasks import (
     note_failure,
+    note_no_promotion,
     note_no_release,
     note_release_run_failure,
     note_run_failure,
@@ -15,7 +16,7 @@ from plugins.watch_tasks import (
 )
 from tests.dags.conftest import parse
 
-TOLD = ("train_model", "promote_model", "roll_back_model", "remove_expired", "monitor_model", "abort_release")
+TOLD = ("train_model", "roll_back_model", "remove_expired", "monitor_model", "abort_release")
 
 
 def test_looks_every_five_minutes_from_the_start_on(dags: Mapping[str, Any]) -> None:
@@ -56,6 +57,13 @@ def test_of_a_release_its_beginning_and_its_settling_do_as_an_abort_is_told_by_i
     over = {task.task_id: list(task.on_success_callback) for task in dag.tasks if task.on_success_callback}
     assert over == {"settle": [note_success]}
     assert dag.on_failure_callback == note_release_run_failure
+
+
+def test_a_promotion_is_told_once_whichever_task_fails(dags: Mapping[str, Any]) -> None:
+    dag = dags["promote_model"]
+    told = {task.task_id: list(task.on_failure_callback) for task in dag.tasks}
+    assert told == {"check": [note_no_promotion], "promote": [note_no_promotion]}
+    assert dag.on_failure_callback == note_no_promotion
 
 
 def test_the_watch_tells_nobody_of_itself(dags: Mapping[str, Any]) -> None:

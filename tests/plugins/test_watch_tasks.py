@@ -355,6 +355,32 @@ class TestReleaseThatCannotBegin:
         assert [alert.rule for alert in recent_alerts(settings, 1)] == ["release_not_begun"]
 
 
+class TestPromotionThatFails:
+    def context(self, run_id: str = "a run", **more: Any) -> dict[str, Any]:
+        return {"dag": SimpleNamespace(dag_id="promote_model"), "run_id": run_id, **more}
+
+    def test_is_told_once_a_run_by_its_task_and_stays_open_for_nobody(
+        self, settings: Settings, webhook: HttpListener
+    ) -> None:
+        watch_tasks.note_no_promotion(self.context(exception=ValueError("version v: no such version")))
+        watch_tasks.note_no_promotion(self.context(reason="task_failure"))
+        watch_tasks.look_and_send()
+        assert open_alerts(settings) == []
+        (alert,) = recent_alerts(settings, 1)
+        assert (alert.rule, alert.severity, alert.ended_at) == (
+            "promotion_failed",
+            "notice",
+            alert.started_at,
+        )
+        assert alert.words == "The run a run of promote_model failed: version v: no such version"
+        assert posted(webhook) == [("started", "a run")]
+
+    def test_is_told_by_its_run_where_its_task_was_killed(self, settings: Settings) -> None:
+        watch_tasks.note_no_promotion(self.context("another run", reason="timed_out"))
+        (alert,) = recent_alerts(settings, 1)
+        assert alert.words == "The run another run of promote_model failed: timed out"
+
+
 def test_callbacks_and_releases_end_well_whatever_goes_wrong(
     settings: Settings, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
