@@ -6,7 +6,7 @@ service takes it up within seconds, without a restart. Promoting the version tha
 
 | task | what it does |
 |---|---|
-| `check` | refuses a version that is missing, damaged, refused by its gate or made for other features, and lists those that would do |
+| `check` | refuses a version that is missing, damaged, refused by its gate or made for other features |
 | `promote` | writes the release record; if somebody else was faster, it says so |
 """
 
