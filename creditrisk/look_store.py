@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from psycopg2 import errors, extensions, sql
+from psycopg2 import extensions, sql
 from psycopg2.extras import Json
 
 from creditrisk.settings import Settings
@@ -83,11 +83,4 @@ def looks_at(
 
 def remove_looks_before(connection: extensions.connection, schema: StoreSchema, moment: datetime) -> int:
     """Remove the looks before a moment; how many went, of a table that may not be there yet."""
-    try:
-        with connection, connection.cursor() as cursor:
-            cursor.execute(
-                sql.SQL("DELETE FROM {} WHERE judged_at < %s").format(schema.table("looks")), (moment,)
-            )
-            return int(cursor.rowcount)
-    except errors.UndefinedTable:
-        return 0
+    return schema.remove_before(connection, "looks", "judged_at", moment)

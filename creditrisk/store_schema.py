@@ -3,10 +3,11 @@
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from importlib.resources import files
 
 import psycopg2
-from psycopg2 import extensions, sql
+from psycopg2 import errors, extensions, sql
 from pydantic import SecretStr
 
 from creditrisk.errors import SettingsError, StoreError, StoreUnavailable
@@ -58,6 +59,18 @@ class StoreSchema:
     def table(self, name: str) -> sql.Composed:
         """A table of the schema, quoted."""
         return sql.SQL("{}.{}").format(sql.Identifier(self.schema), sql.Identifier(name))
+
+    def remove_before(
+        self, connection: extensions.connection, name: str, column: str, moment: datetime
+    ) -> int:
+        """Remove a table's rows before a moment, by one of its columns; how many went, of a table that may not be there yet."""
+        remove = sql.SQL("DELETE FROM {} WHERE {} < %s").format(self.table(name), sql.Identifier(column))
+        try:
+            with connection, connection.cursor() as cursor:
+                cursor.execute(remove, (moment,))
+                return int(cursor.rowcount)
+        except errors.UndefinedTable:
+            return 0
 
     @contextmanager
     def connected(self) -> Iterator[extensions.connection]:

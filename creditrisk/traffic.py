@@ -89,11 +89,4 @@ def answers_between(
 
 def remove_traffic_before(connection: extensions.connection, schema: StoreSchema, moment: datetime) -> int:
     """Remove the minutes before a moment; how many rows went, of a table that may not be there yet."""
-    try:
-        with connection, connection.cursor() as cursor:
-            cursor.execute(
-                sql.SQL("DELETE FROM {} WHERE minute < %s").format(schema.table("traffic")), (moment,)
-            )
-            return int(cursor.rowcount)
-    except errors.UndefinedTable:
-        return 0
+    return schema.remove_before(connection, "traffic", "minute", moment)
