@@ -1,7 +1,7 @@
 """A snapshot's files, made from the rows that Spark wrote aside: batch by batch, in bounded memory.
 
 Spark computes a row a loan with all that the files need, and writes it once. Taking columns and rows of it out, and
-counting whole numbers, is a matter of a second a million rows here, and was a Spark job each there.
+adding up digests and statistics, is a matter of a second a million rows here, and was a Spark job each there.
 """
 
 from collections import Counter
@@ -11,7 +11,6 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -23,7 +22,7 @@ import pyarrow.parquet as parquet
 from creditrisk.contract import COLUMN_ROLES, TRAINING_SET_COLUMNS
 from creditrisk.snapshots import FeatureStatistics
 from spark_jobs.digests import CUSTOMER_NUMBER, LOAN_HASHES, RowSums, customers_digest, loans_digest
-from spark_jobs.statistics import tallies
+from spark_jobs.statistics import counts_of, tallies
 
 LOANS, CUSTOMERS, TRAINING_SET = "loans", "customers", "features.csv"
 _ROWS_AT_ONCE = 1 << 17
@@ -130,7 +129,7 @@ def refused_by_rule(folder: Path, label_prefix: str) -> tuple[Counter[str], int]
         rules = pc.struct_field(pc.list_flatten(reasons), "rule")
         pairs = pa.table({"row": pc.list_parent_indices(reasons), "rule": rules})
         distinct = pairs.group_by(["row", "rule"]).aggregate([])
-        by_rule.update(_counts(distinct["rule"]))
+        by_rule.update(counts_of(distinct["rule"]))
         is_label = pc.starts_with(distinct["rule"], label_prefix)
         labels += len(pc.unique(distinct["row"].filter(is_label)))
     return by_rule, labels
@@ -149,8 +148,3 @@ def _writer(folder: Path, number: int, schema: pa.Schema) -> parquet.ParquetWrit
 
 def _renamed(schema: pa.Schema, names: Mapping[str, str | None]) -> pa.Schema:
     return pa.schema([schema.field(taken_from or name).with_name(name) for name, taken_from in names.items()])
-
-
-def _counts(values: pa.Array) -> dict[Any, int]:
-    counts = pc.value_counts(values.drop_null())
-    return dict(zip(counts.field("values").to_pylist(), counts.field("counts").to_pylist(), strict=True))

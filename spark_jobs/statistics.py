@@ -42,6 +42,12 @@ def bucket_of(feature: Feature, value: float) -> int:
     return bisect_right(feature.histogram_edges, value)
 
 
+def counts_of(values: pa.Array) -> dict[Any, int]:
+    """How often each value occurs; missing ones are left out."""
+    counts = pc.value_counts(values.drop_null())
+    return dict(zip(counts.field("values").to_pylist(), counts.field("counts").to_pylist(), strict=True))
+
+
 class _Integers:
     def __init__(self, feature: Feature) -> None:
         self._feature = feature
@@ -50,9 +56,7 @@ class _Integers:
 
     def add(self, values: pa.Array, hashes: npt.NDArray[np.uint64]) -> None:  # noqa: ARG002
         self._rows += len(values)
-        counts = pc.value_counts(values.drop_null())
-        pairs = zip(counts.field("values").to_pylist(), counts.field("counts").to_pylist(), strict=True)
-        self._counted.update(dict(pairs))
+        self._counted.update(counts_of(values))
 
     def statistics(self) -> FeatureStatistics:
         feature, counted, count = self._feature, self._counted, self._counted.total()
