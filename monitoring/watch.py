@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from creditrisk.alert_store import AlertWriter, NewAlert, changing_alerts
+from creditrisk.alert_store import Alert, AlertWriter, NewAlert, changing_alerts
 from creditrisk.delivery_store import mark_sent
 from creditrisk.errors import StoreError
 from creditrisk.kept_alerts import KeptAlert, KeptAlerts
@@ -122,10 +122,9 @@ class Watch:
         reads = WatchReads(self.settings, datetime.now(UTC))
         try:
             with changing_alerts(self.settings, reads.now) as writer:
-                for alert in writer.open_alerts():
-                    if (alert.rule, alert.subject) == (rule.name, subject):
-                        serving = serving_words(reads.releases(), reads.store().snapshot, reads.today)
-                        writer.end(alert, serving, self.channels, because[:_WORDS])
+                for alert in _open(writer, rule.name, subject):
+                    serving = serving_words(reads.releases(), reads.store().snapshot, reads.today)
+                    writer.end(alert, serving, self.channels, because[:_WORDS])
         except StoreError:
             self._kept.keep_end(rule.name, subject, because[:_WORDS], reads.now)
 
@@ -163,11 +162,8 @@ class Watch:
                 if number is not None:
                     mark_sent(writer.cursor, writer.schema, number, kept.told, writer.now)
             if kept.over:
-                for alert in writer.open_alerts():
-                    if (alert.rule, alert.subject) == (
-                        kept.rule,
-                        kept.subject,
-                    ) and alert.started_at <= kept.over.at:
+                for alert in _open(writer, kept.rule, kept.subject):
+                    if alert.started_at <= kept.over.at:
                         writer.end(alert, alert.serving, self.channels, kept.over.because)
         return taken
 
@@ -202,6 +198,11 @@ class Watch:
         return NewAlert(
             rule.name, broken.subject, rule.severity, broken.words, broken.since, serving, rule.advice, link
         )
+
+
+def _open(writer: AlertWriter, rule: str, subject: str) -> list[Alert]:
+    """The open alerts of a rule on a subject."""
+    return [alert for alert in writer.open_alerts() if (alert.rule, alert.subject) == (rule, subject)]
 
 
 def _is_among(subject: str, told: Iterable[str]) -> bool:

@@ -3,10 +3,27 @@
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from airflow.sdk.exceptions import AirflowFailException
 
 logger = logging.getLogger(__name__)
+
+
+def run_reason(context: Any, unknown: str = "failed") -> str:
+    """Why a run has failed, in words, as its callback is told."""
+    return str(context.get("reason") or unknown).replace("_", " ")
+
+
+def failed_words(context: Any, what: str) -> str:
+    """That a task has failed, and of what error, as its callback is told.
+
+    Args:
+        context: the callback's.
+        what: names the task.
+    """
+    error = context.get("exception")
+    return f"{what} of the run {context['ti'].run_id} failed{f': {error}' if error and str(error) else '.'}"
 
 
 @contextmanager

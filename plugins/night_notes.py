@@ -10,6 +10,7 @@ from datetime import date
 from typing import Any
 
 from creditrisk.settings import load_settings
+from plugins.failures import run_reason
 from plugins.run_date import run_date
 
 logger = logging.getLogger(__name__)
@@ -84,8 +85,8 @@ def note_run_failed(context: Any) -> None:
     from creditrisk.nights import end_untold
 
     with _quietly():
-        reason = str(context.get("reason") or "failed").replace("_", " ")
-        end_untold(load_settings(), context["run_id"], f"the run ended without a word of its task: {reason}")
+        why = f"the run ended without a word of its task: {run_reason(context)}"
+        end_untold(load_settings(), context["run_id"], why)
 
 
 def note_ended_elsewhere(count_runs: Callable[..., int]) -> None:

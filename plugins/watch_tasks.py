@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from creditrisk.settings import Settings, load_settings
 from plugins.alerts import send_due, tell_kept, watch_of
-from plugins.failures import told_plainly
+from plugins.failures import failed_words, run_reason, told_plainly
 from plugins.night_notes import note_ended_elsewhere
 
 if TYPE_CHECKING:
@@ -89,10 +89,9 @@ def note_failure(context: Any) -> None:
     from monitoring.alert_rules import TASK_FAILED
 
     with _quietly():
-        task, error = context["ti"], context.get("exception")
+        task = context["ti"]
         subject = f"{task.dag_id}.{task.task_id}"
-        words = f"{subject} of the run {task.run_id} failed{f': {error}' if error and str(error) else '.'}"
-        watch_of(load_settings()).report(TASK_FAILED, subject, words)
+        watch_of(load_settings()).report(TASK_FAILED, subject, failed_words(context, subject))
 
 
 def note_success(context: Any) -> None:
@@ -121,8 +120,8 @@ def note_run_failure(context: Any) -> None:
     from monitoring.alert_rules import TASK_FAILED
 
     with _quietly():
-        dag_id, reason = context["dag"].dag_id, str(context.get("reason") or "failed").replace("_", " ")
-        words = f"The run {context['run_id']} of {dag_id} ended without a word of its task: {reason}."
+        dag_id = context["dag"].dag_id
+        words = f"The run {context['run_id']} of {dag_id} ended without a word of its task: {run_reason(context)}."
         watch_of(load_settings()).report(TASK_FAILED, dag_id, words)
 
 
@@ -141,10 +140,8 @@ def note_no_release(context: Any) -> None:
     from monitoring.alert_rules import RELEASE_NOT_BEGUN
 
     with _quietly():
-        task, error = context["ti"], context.get("exception")
-        words = (
-            f"{task.task_id} of the run {task.run_id} failed{f': {error}' if error and str(error) else '.'}"
-        )
+        task = context["ti"]
+        words = failed_words(context, task.task_id)
         watch_of(load_settings()).report(RELEASE_NOT_BEGUN, task.run_id, words)
 
 
@@ -159,8 +156,7 @@ def note_release_run_failure(context: Any) -> None:
         settings, run = load_settings(), context.get("dag_run")
         if run is not None and run.start_date and _has_begun_a_shadow(settings, run.start_date):
             return
-        reason = str(context.get("reason") or "failed").replace("_", " ")
-        words = f"The run {context['run_id']} ended, and no shadow began in it: {reason}."
+        words = f"The run {context['run_id']} ended, and no shadow began in it: {run_reason(context)}."
         watch_of(settings).report(RELEASE_NOT_BEGUN, context["run_id"], words)
 
 
@@ -169,7 +165,7 @@ def note_no_promotion(context: Any) -> None:
     from monitoring.alert_rules import PROMOTION_FAILED
 
     with _quietly():
-        why = context.get("exception") or str(context.get("reason") or "no reason given").replace("_", " ")
+        why = context.get("exception") or run_reason(context, "no reason given")
         words = f"The run {context['run_id']} of {context['dag'].dag_id} failed: {why}"
         watch_of(load_settings()).report(PROMOTION_FAILED, context["run_id"], words)
 
