@@ -78,7 +78,11 @@ def sifted(landed: LandedRows, kind: Kind, as_of: date) -> DataFrame:
         same texts; ``state`` is GOOD, LATER, DOUBTFUL or HEADER; ``raw``, ``source``, ``landed``, ``header`` are as landed, and
         ``canonical`` is null where it is the same as ``raw``.
     """
-    text = {column.name: present(F.get("texts", number)) for number, column in enumerate(kind.columns)}
+    text = {
+        column.name: present(F.get("texts", number))
+        for number, column in enumerate(kind.columns)
+        if column.name in (*kind.values, *kind.texts)
+    }
     types = {column.name: column.type for column in kind.columns}
     value = {name: F.col(name) for name in kind.values}
     is_good = (is_plainly_good_loan if kind is LOANS else is_plainly_good_label)(text, value, F.col("landed"))

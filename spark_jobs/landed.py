@@ -173,9 +173,8 @@ def _first_line(content: Any) -> str:
     while not _WHOLE_LINE.match(text):
         if len(text) >= _LONGEST_HEADER:
             raise ValueError(f"no line of words in its first {_LONGEST_HEADER:,} bytes")
-        chunk = content.read1(
-            1 << 16
-        )  # no more than is needed: whether the rest is whole is found by who reads it
+        # No more than is needed: whether the rest is whole is found by who reads it.
+        chunk = content.read1(1 << 16)
         if not chunk:
             break
         text += chunk
