@@ -72,9 +72,8 @@ class NightlyPlan:
         """Whether a moment is before the slot of a date, which is the first one after that day; never without a schedule."""
         if not self.schedule:
             return False
-        if (
-            moment.astimezone(self.zone).date() <= as_of
-        ):  # whatever date a form was given: the last one has no slot
+        # Whatever date a form was given: the calendar's last one has no slot.
+        if moment.astimezone(self.zone).date() <= as_of:
             return True
         from croniter import croniter
 
